@@ -1,0 +1,92 @@
+"""Folders that appear whole or not at all, and that say when they were damaged.
+
+Checkpoints and prepared data sets are such folders. One is written under a temporary name beside its
+target, every file is flushed to the disk and hashed into `manifest.json`, and only then is the folder renamed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+MANIFEST_LIMIT = 1 << 20  # bytes; a larger manifest is not one of ours
+
+
+class DamagedError(Exception):
+    """A sealed folder is incomplete or was changed; the message names the file."""
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def sealed_folder(target: Path, **about: Any) -> Iterator[Path]:
+    """Yield a temporary folder to fill; on success it becomes `target`, with a manifest, in one rename.
+
+    On an error the temporary folder is removed and `target` stays as it was. An existing `target` is replaced.
+    `about` goes into the manifest. Files may not stand in sub-folders.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        files = sorted(path for path in temporary.iterdir())
+        entries = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
+        manifest = temporary / MANIFEST
+        manifest.write_text(json.dumps({**about, "files": entries}, indent=1) + "\n")
+        for path in [*files, manifest, temporary]:
+            sync(path)
+        if target.exists():
+            old = target.parent / f".{target.name}.{os.getpid()}.old"
+            target.rename(old)
+            temporary.rename(target)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(target)
+        sync(target.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check every file of a sealed folder against its manifest and return the manifest.
+
+    Raises:
+        DamagedError: a file is missing, extra, of another size or of other content.
+    """
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > MANIFEST_LIMIT:
+            raise DamagedError(f"{path} is too large to be a manifest")
+        manifest = json.loads(path.read_text())
+        entries = {str(name): (int(e["bytes"]), str(e["sha256"])) for name, e in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"{path} is missing or unreadable") from error
+    present = {p.name for p in folder.iterdir()} - {MANIFEST}
+    for name in sorted(present ^ set(entries)):
+        raise DamagedError(f"{folder / name} is {'missing' if name in entries else 'not in the manifest'}")
+    for name, (size, digest) in entries.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != size or sha256(file) != digest:
+            raise DamagedError(f"{file} is damaged: its content does not match the manifest")
+    return manifest

@@ -1,0 +1,1 @@
+"""Text and other symbol sequences: corpora, tokenisers, networks, n-gram scores."""
