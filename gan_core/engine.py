@@ -1,0 +1,77 @@
+"""How a step runs: its precision, and whether it is compiled. The only file that knows of either."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gan_core.errors import UsageError
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        UsageError: torch has no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"--device {name} cannot be used here: choose cpu, or see `doctor` for what there is") from error
+    return device
+
+
+@dataclass
+class Engine:
+    """Wraps the function that computes a step's loss.
+
+    precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; slopes and sums stay wide).
+    compile: by torch.compile, one graph a step; where that fails the step runs uncompiled, after one sentence.
+    """
+
+    device: torch.device
+    precision: str = "fp32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which networks run."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, to be called as before."""
+
+        def cast(*args: Any) -> Any:
+            with self.autocast():
+                return function(*args)
+
+        return self._compiled(cast) if self.compile else cast
+
+    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = torch.compile(function, fullgraph=True)
+
+        def run(*args: Any) -> Any:
+            nonlocal compiled
+            if compiled is function:
+                return function(*args)
+            try:
+                return compiled(*args)
+            except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
+                reason = str(error).strip().splitlines()[0][:200]
+                print(f"--compile is not possible here, going on without it: {reason}", file=sys.stderr)
+                compiled = function
+                return function(*args)
+
+        return run

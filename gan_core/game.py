@@ -1,0 +1,232 @@
+"""The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_core.critic import judge, judge_both, mixes_samples
+from gan_core.engine import Engine
+from gan_core.errors import UsageError
+from gan_core.parts import Constraint, Loss, Part, Penalty
+from gan_core.prior import Prior
+from gan_core.randomness import reseed
+from gan_core.sample import Sample
+from gan_core.schedule import set_learning_rate
+
+Terms = dict[str, Tensor]
+
+
+class Player:
+    """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
+
+    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so
+    that a short run's average is not its initialisation.
+    """
+
+    def __init__(
+        self, net: nn.Module, optimiser: Optimizer, constraints: Sequence[Constraint] = (), ema: float = 0.0
+    ) -> None:
+        self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
+        self.lr = optimiser.param_groups[0]["lr"]
+        self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
+        self.steps = 0
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to sample from: the average if there is one."""
+        return self.net if self.average is None else self.average
+
+    def learn(self, loss: Tensor) -> Terms:
+        """One step down the gradient of a loss; returns the gradient's norm.
+
+        Where the gradient is not finite the step is not taken: weights, averages and optimiser stay as they were.
+        """
+        self.optimiser.zero_grad(set_to_none=True)
+        for constraint in self.constraints:
+            cost = constraint.cost(self.net)
+            loss = loss if cost is None else loss + cost
+        loss.backward()
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        finite = torch.isfinite(norm)
+        if finite:
+            self.optimiser.step()
+            self.steps += 1
+            for constraint in self.constraints:
+                constraint.enforce(self.net)
+            self._follow()
+        return {"gradient": torch.where(finite, norm, 0.0), "skipped": (~finite).float()}
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is None:
+            return
+        weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), weight)
+        for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            mine.copy_(its)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not in the networks' own weights."""
+        return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
+
+
+class Game:
+    """A generator against a critic, by a sum of losses and penalties.
+
+    The randomness of every step is drawn from torch's default generators, set anew from (seed, player, step) at
+    its start. Where `engine` compiles, a step's loss is one graph.
+
+    Raises:
+        UsageError: the parts cannot play together; the sentence names the remedy.
+    """
+
+    def __init__(
+        self,
+        generator: Player,
+        critic: Player,
+        losses: Sequence[Loss],
+        penalties: Sequence[Penalty],
+        prior: Prior,
+        engine: Engine,
+        seed: int = 0,
+        num_classes: int = 0,
+    ) -> None:
+        self.generator, self.critic, self.prior, self.engine, self.seed = generator, critic, prior, engine, seed
+        self.losses, self.penalties = nn.ModuleList(losses), nn.ModuleList(penalties)
+        self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
+        self.step = 0
+        self.critic_turns = 0
+        refuse_impossible(critic.net, losses, penalties, num_classes)
+        self._critic_loss = engine.wrap(self._critic_terms)
+        self._generator_loss = engine.wrap(self._generator_terms)
+
+    @property
+    def parts(self) -> list[Part]:
+        """Every part that plays, losses first."""
+        constraints = dict.fromkeys([*self.critic.constraints, *self.generator.constraints])
+        return [*self.losses, *self.penalties, *constraints]
+
+    def critic_step(self, real: Sample) -> Terms:
+        """One step of the critic on real samples and as many generated ones."""
+        reseed(self.seed, "critic", self.critic_turns)
+        due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
+        with frozen(self.generator.net):
+            with torch.no_grad(), self.engine.autocast():
+                fake = real.at(self.generator.net(self.prior.draw(len(real), real.x.device)).to(real.x.dtype))
+            loss, terms, judged = self._critic_loss(real, fake, due)
+            terms = terms | self.critic.learn(loss)
+        with torch.no_grad():
+            for player_loss in self.losses:
+                player_loss.observe(*judged)
+        self.critic_turns += 1
+        readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
+        return {**{f"critic/{name}": value for name, value in terms.items()}, **readings}
+
+    def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
+        """One step of the generator; `real` where `needs_reals`."""
+        reseed(self.seed, "generator", self.step)
+        with frozen(self.critic.net):
+            loss, terms = self._generator_loss(self.prior.draw(batch_size, device), real)
+            terms = terms | self.generator.learn(loss)
+        self.step += 1
+        return {f"generator/{name}": value for name, value in terms.items()}
+
+    def set_decay(self, factor: float) -> None:
+        """Set both learning rates to this share of their initial values."""
+        for player in (self.generator, self.critic):
+            set_learning_rate(player.optimiser, player.lr * factor)
+
+    def _critic_terms(self, real: Sample, fake: Sample, due: frozenset[str]) -> tuple[Tensor, Terms, tuple]:
+        net = self.critic.net
+        playing = [penalty for penalty in self.penalties if penalty.name in due]
+        judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
+        terms = {loss.name: loss.critic(*judged) for loss in self.losses}
+        terms |= {penalty.name: penalty(net, *judged) for penalty in playing}
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
+        return total, {name: term.detach() for name, term in terms.items()}, judged
+
+    def _generator_terms(self, noise: Tensor, real: Sample | None) -> tuple[Tensor, Terms]:
+        fake = Sample(self.generator.net(noise))
+        net = self.critic.net
+        if real is None or not self.needs_reals:
+            judged = None, judge(net, fake)
+        else:
+            judged = judge_both(net, real, fake)
+        terms = {loss.name: loss.generator(*judged) for loss in self.losses}
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training needs besides the networks' weights and the seed."""
+        return {
+            "step": self.step,
+            "critic_turns": self.critic_turns,
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "parts": {part.name: part.state_dict() for part in self.parts},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.step, self.critic_turns = state["step"], state["critic_turns"]
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        for part in self.parts:
+            part.load_state_dict(state["parts"][part.name])
+
+
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Keep a network out of the other player's step: gradients pass through it and none stay in it."""
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+def refuse_impossible(
+    critic: nn.Module, losses: Sequence[Loss], penalties: Sequence[Penalty], num_classes: int = 0
+) -> None:
+    """Refuse parts that cannot play together.
+
+    Raises:
+        UsageError: one sentence that names the remedy.
+    """
+    if not losses:
+        raise UsageError("the run has no loss: add one, such as --add wasserstein or --recipe wgan-gp")
+    if penalties and mixes_samples(critic):
+        names = ", ".join(penalty.name for penalty in penalties)
+        raise UsageError(
+            f"the critic has batch norm, under which a slope per sample means nothing, and the run has {names}: "
+            "use a critic without it or with layer norm, or leave the penalty out with --without"
+        )
+    energy = getattr(critic, "energy", 0)
+    for loss in losses:
+        wanted = loss.needs(num_classes).energy
+        if wanted and not energy:
+            raise UsageError(
+                f"{loss.name} scores by reconstruction error and this critic is no autoencoder: "
+                f"give it an autoencoder critic, or leave {loss.name} out"
+            )
+        if wanted != energy:
+            others = ", ".join(other.name for other in losses if other is not loss)
+            raise UsageError(
+                f"{loss.name} cannot share a critic with {others or 'this kind of autoencoder'}, "
+                f"whose score is of another kind: leave one out with --without"
+            )

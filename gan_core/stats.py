@@ -1,0 +1,28 @@
+"""Running means that stay on the device until somebody reads them."""
+
+import torch
+from torch import Tensor
+
+
+class Means:
+    """Means of named scalars since the last reading. Adding never waits for the device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add one value of each."""
+        for name, value in scalars.items():
+            total = self._sums.get(name)
+            self._sums[name] = value.detach().clone() if total is None else total.add_(value.detach())
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """The means, in one transfer from the device; counting starts again."""
+        if not self._sums:
+            return {}
+        values = torch.stack([value.double().reshape(()) for value in self._sums.values()]).tolist()
+        means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
+        self._sums, self._counts = {}, {}
+        return means
