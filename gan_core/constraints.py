@@ -4,7 +4,7 @@ They hold every weight matrix: those of linear, convolution and embedding layers
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, *TRANSPOSED)
 
 
-def weighted_layers(net: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a network that hold a weight matrix."""
+def weighted_layers(net: nn.Module) -> Iterator[Any]:
+    """The layers of a network that hold a weight matrix, as `weight`."""
     return (module for module in net.modules() if isinstance(module, WEIGHTED))
 
 

@@ -23,7 +23,7 @@ class ScoringCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Answer:
         features = self.trunk(x)
-        heads = {name: head(features) for name, head in self.heads.items()}
+        heads = {name: head(features).float() for name, head in self.heads.items()}
         return features, {**heads, "score": heads["score"].squeeze(1)}
 
 
@@ -45,7 +45,7 @@ class AutoencoderCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Answer:
         code = self.encode(self.trunk(x))
-        error = (x - self.decoder(code)).abs().flatten(1)
+        error = (x - self.decoder(code).float()).abs().flatten(1)
         return code, {"score": self.scale * error.pow(self.energy).mean(1)}
 
 
@@ -59,7 +59,7 @@ def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
         features, heads = critic(sample.x)
         return Verdict(sample, features, heads)
 
-    def total(x: Tensor) -> tuple[Tensor, Answer]:
+    def total(x: Tensor) -> "tuple[Tensor, Answer]":  # quoted: torch.compile cannot evaluate it
         features, heads = critic(x)
         return heads["score"].sum(), (features, heads)
 

@@ -102,8 +102,14 @@ class Game:
         seed: int = 0,
         num_classes: int = 0,
     ) -> None:
-        self.generator, self.critic, self.prior, self.engine, self.seed = generator, critic, prior, engine, seed
-        self.losses, self.penalties = nn.ModuleList(losses), nn.ModuleList(penalties)
+        self.generator, self.critic, self.prior, self.engine, self.seed = (
+            generator,
+            critic,
+            prior,
+            engine,
+            seed,
+        )
+        self.losses, self.penalties = list(losses), list(penalties)
         self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
         self.step = 0
         self.critic_turns = 0
@@ -160,10 +166,7 @@ class Game:
     def _generator_terms(self, noise: Tensor, real: Sample | None) -> tuple[Tensor, Terms]:
         fake = Sample(self.generator.net(noise))
         net = self.critic.net
-        if real is None or not self.needs_reals:
-            judged = None, judge(net, fake)
-        else:
-            judged = judge_both(net, real, fake)
+        judged = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
         terms = {loss.name: loss.generator(*judged) for loss in self.losses}
         total = torch.stack([term.float() for term in terms.values()]).sum()
         return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}

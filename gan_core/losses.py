@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, relu, softplus
 
-from gan_core.parts import Loss, Needs, option
+from gan_core.parts import Loss, Needs, buffer, option
 from gan_core.sample import Verdict
 
 
@@ -107,8 +107,8 @@ class Began(Loss, name="began"):
 
     gamma: float = option(0.5, "diversity ratio E L(G) / E L(x) that is held; 0.3 to 0.7", above=0.0, high=1.0)
     rate: float = option(0.001, "how fast k follows (the paper's lambda_k)", above=0.0)
-    k: Tensor
-    m_global: Tensor
+    k: Tensor = buffer()
+    m_global: Tensor = buffer()
 
     def __post_init__(self) -> None:
         self.register_buffer("k", torch.zeros(()))

@@ -8,7 +8,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 from torch import Tensor, nn
 
@@ -36,7 +36,17 @@ def option(
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
-@dataclass_transform(field_specifiers=(option,), eq_default=False, kw_only_default=True)
+def buffer() -> Any:
+    """The declaration of a buffer, which `__post_init__` registers; it is no option."""
+    return dataclasses.field(init=False)
+
+
+def options_of(kind: Any) -> list[dataclasses.Field]:
+    """The fields of a part or of settings that are options."""
+    return [field for field in dataclasses.fields(kind) if field.init]
+
+
+@dataclass_transform(field_specifiers=(option, buffer), eq_default=False, kw_only_default=True)
 class Part(nn.Module):
     """A named piece of a run. Its state, if any, lives in buffers and so in the checkpoint."""
 
@@ -60,7 +70,7 @@ class Part(nn.Module):
 
     def values(self) -> dict[str, Any]:
         """The fields of this part and their values."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {field.name: getattr(self, field.name) for field in options_of(self)}
 
     def readings(self) -> dict[str, Tensor]:
         """Scalars worth logging besides the loss, such as a controller's state."""
@@ -132,14 +142,6 @@ class Constraint(Part):
     def cost(self, net: nn.Module) -> Tensor | None:
         """A term for the network's own loss, or None."""
         return None
-
-
-AnyPart = TypeVar("AnyPart", bound=Part)
-
-
-def of_kind(parts: Sequence[Part], kind: type[AnyPart]) -> list[AnyPart]:
-    """Those of the parts that are of a kind, in order."""
-    return [part for part in parts if isinstance(part, kind)]
 
 
 def lookup(name: str) -> type[Part]:

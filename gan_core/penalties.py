@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.critic import judge
-from gan_core.parts import Penalty, option
+from gan_core.parts import Penalty, buffer, option
 from gan_core.sample import Sample, Verdict
 
 
@@ -31,7 +31,7 @@ class SlopePenalty(Penalty):
     """weight * E price(slope at the chosen points)."""
 
     weight: float = option(10.0, "its weight", low=0.0)
-    slope: Tensor
+    slope: Tensor = buffer()
 
     def __post_init__(self) -> None:
         self.register_buffer("slope", torch.zeros(()), persistent=False)

@@ -4,6 +4,7 @@ Whatever happens between two steps (sampling, evaluating, logging) cannot change
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,9 +47,9 @@ def _permuted(values: np.ndarray, keys: np.ndarray, half: int, mask: np.uint64) 
     return (left << np.uint64(half)) | right
 
 
-def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
+def _mix(x: Any) -> np.ndarray:
     """The finaliser of SplitMix64 (Steele et al. 2014), modulo 2^64."""
-    x = np.atleast_1d(np.asarray(x, dtype=np.uint64))
+    x = np.atleast_1d(x)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -24,7 +24,8 @@ class Sample:
 
     def joined(self, other: "Sample") -> "Sample":
         """Both batches as one, this one first."""
-        return Sample(*(_joined(a, b) for a, b in ((self.x, other.x), (self.y, other.y))))
+        y = None if self.y is None or other.y is None else torch.cat([self.y, other.y])
+        return Sample(torch.cat([self.x, other.x]), y)
 
     def at(self, x: Tensor) -> "Sample":
         """The same labels and codes at other values."""
@@ -59,7 +60,3 @@ class Verdict:
         heads = {name: value[rows] for name, value in self.heads.items()}
         gradient = None if self.gradient is None else self.gradient[rows]
         return Verdict(sample, self.features[rows], heads, gradient)
-
-
-def _joined(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return None if a is None or b is None else torch.cat([a, b])

@@ -12,7 +12,7 @@ from gan_core.prior import NOISES
 from gan_core.schedule import DECAYS, OPTIMIZERS
 
 SAFE = frozenset(
-    "steps max_time device threads log_every sample_every eval_every save_every keep".split()
+    ["steps", "max_time", "device", "threads", "log_every", "sample_every", "eval_every", "save_every", "keep"]
 )  # fmt: skip
 
 

@@ -26,3 +26,14 @@ class Means:
         means = {name: value / self._counts[name] for name, value in zip(self._sums, values, strict=True)}
         self._sums, self._counts = {}, {}
         return means
+
+    def state_dict(self) -> dict[str, dict]:
+        """The sums and counts since the last reading."""
+        return {
+            "sums": {name: value.cpu() for name, value in self._sums.items()},
+            "counts": dict(self._counts),
+        }
+
+    def load_state_dict(self, state: dict[str, dict]) -> None:
+        """The inverse of `state_dict`."""
+        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])

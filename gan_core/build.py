@@ -1,0 +1,83 @@
+"""Recipe + domain -> game."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+import gan_core.constraints
+import gan_core.losses
+import gan_core.penalties  # noqa: F401  (these three register their parts)
+from gan_core.critic import AutoencoderCritic, ScoringCritic
+from gan_core.domain import Domain
+from gan_core.engine import Engine
+from gan_core.errors import UsageError
+from gan_core.game import Game, Player
+from gan_core.parts import Constraint, Loss, Part, Penalty, lookup, options_of
+from gan_core.prior import Prior
+from gan_core.randomness import reseed
+from gan_core.schedule import OPTIMIZERS
+from gan_core.settings import Settings
+
+
+def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
+    """The parts of those names; `numbers` sets their fields as `part.field`."""
+    parts = []
+    for name in names:
+        kind = lookup(name)
+        fields = {field.name for field in options_of(kind)}
+        values = {key.partition(".")[2]: value for key, value in numbers.items() if key.startswith(f"{name}.")}
+        if unknown := set(values) - fields:
+            raise UsageError(f"{name} has no option {sorted(unknown)[0]}: it has {', '.join(sorted(fields))}")
+        parts.append(kind(**values))
+    return parts
+
+
+def make_critic(domain: Domain, losses: Sequence[Loss], settings: Settings) -> nn.Module:
+    """The critic that the losses ask for: a trunk with their heads, or an autoencoder."""
+    needs = [loss.needs(domain.num_classes) for loss in losses]
+    energies = {need.energy for need in needs}
+    trunk, features = domain.trunk()
+    power = max(energies, default=0)
+    if power:
+        decoder = domain.decoder(settings.z_dim)
+        return AutoencoderCritic(trunk, features, settings.z_dim, decoder, power, domain.energy_scale)
+    heads = {name: width for need in needs for name, width in need.heads.items()}
+    return ScoringCritic(trunk, features, heads)
+
+
+def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: torch.device) -> Game:
+    """A new game: networks initialised from the seed, constraints attached, optimisers made.
+
+    Raises:
+        UsageError: the parts cannot play together.
+    """
+    losses = [part for part in parts if isinstance(part, Loss)]
+    penalties = [part for part in parts if isinstance(part, Penalty)]
+    constraints = [part for part in parts if isinstance(part, Constraint)]
+    reseed(settings.seed, "initialisation")
+    nets = {"generator": domain.generator(), "critic": make_critic(domain, losses, settings)}
+    rates = {"generator": settings.g_lr, "critic": settings.d_lr}
+    players = {}
+    for role, net in nets.items():
+        held = [constraint for constraint in constraints if constraint.on in (role, "both")]
+        refuse_stacked([constraint for constraint in held if constraint.reparametrises], role)
+        for constraint in held:
+            constraint.attach(net)
+        net.to(device)
+        optimiser = OPTIMIZERS[settings.optimizer](net.parameters(), rates[role], settings.beta1, settings.beta2)
+        players[role] = Player(net, optimiser, held, settings.ema if role == "generator" else 0.0)
+    for part in parts:
+        part.to(device)
+    return Game(
+        players["generator"], players["critic"], losses, penalties, Prior(settings.z_dim, settings.noise),
+        Engine(device, settings.precision, settings.compile), settings.seed, domain.num_classes,
+    )  # fmt: skip
+
+
+def refuse_stacked(constraints: Sequence[Constraint], role: str) -> None:
+    """Refuse two constraints that each replace a network's weights."""
+    if len(constraints) > 1:
+        names = " and ".join(constraint.name for constraint in constraints)
+        raise UsageError(f"{names} each replace the {role}'s weights: leave one out with --without")

@@ -1,0 +1,243 @@
+"""The loop: critic steps, a generator step, and at their times logging, samples, scores and checkpoints."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from gan_core import checkpoint
+from gan_core.domain import Domain, Draw
+from gan_core.errors import DivergedError
+from gan_core.game import Game
+from gan_core.prior import Prior
+from gan_core.randomness import shuffled
+from gan_core.run import Run, write_json
+from gan_core.sample import Sample
+from gan_core.schedule import DECAYS
+from gan_core.settings import Settings
+from gan_core.stats import Means
+
+PATIENCE = 20  # steps in a row that were not finite before a run is given up
+PREVIEW = 10  # samples shown on the terminal
+SAMPLE_FILE = 64  # samples in a file of samples/
+
+
+class Stopped(Exception):
+    """A signal asked the run to end; it was saved. `code` is the exit code of the process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+class Trainer:
+    """Trains a game on a domain's data into a run directory."""
+
+    def __init__(self, game: Game, domain: Domain, run: Run, settings: Settings, device: torch.device) -> None:
+        self.game, self.domain, self.run, self.settings, self.device = game, domain, run, settings, device
+        self.means = Means()
+        self.failures = 0
+        self.seconds = 0.0  # of training, over all sessions of the run
+        self.evaluation: dict[str, Any] = {}
+        self.evaluated_at = -1
+        self.saved_at = -1
+        self.signal = 0
+
+    def resume(self, source: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        extra = checkpoint.restore(source, self.game)
+        self.means.load_state_dict(extra["means"])
+        self.seconds, self.failures = extra["seconds"], extra["failures"]
+        self.saved_at = self.game.step
+        self.run.forget_after(self.game.step)
+
+    def train(self, until: float) -> None:
+        """Train to `settings.steps`, or for `until` seconds; then score, sample and save.
+
+        Raises:
+            Stopped: a signal came; the run is saved.
+            DivergedError: the losses stayed non-finite; the run is saved as it was before.
+        """
+        steps, started = self.settings.steps, time.monotonic()
+        before = self.seconds
+        if self.game.step == 0:
+            self.domain.write_real(self.run.samples / "real", SAMPLE_FILE)
+        with self._signals(), self._bar(steps) as bar:
+            while self.game.step < steps and not self.signal and time.monotonic() - started < until:
+                self._step()
+                self.seconds = before + time.monotonic() - started
+                bar.update(1)
+                if self._due(self.settings.log_every):
+                    self._log(bar)
+                if self._due(self.settings.sample_every):
+                    self._sample(bar)
+                if self._due(self.settings.eval_every):
+                    self._evaluate()
+                if self._due(self.settings.save_every):
+                    self.save()
+            if self.saved_at != self.game.step:
+                self.save()
+            if self.signal:
+                raise Stopped(self.signal)
+            if self.evaluated_at != self.game.step:
+                self._evaluate()
+            self._sample(bar)
+
+    def save(self) -> checkpoint.Checkpoint:
+        """Write a checkpoint of this step."""
+        extra = {"means": self.means.state_dict(), "seconds": self.seconds, "failures": self.failures}
+        self.saved_at = self.game.step
+        return checkpoint.save(self.run.checkpoints, self.game, self.domain, extra, self.settings.keep)
+
+    def summarise(self, config: dict[str, Any]) -> dict[str, Any]:
+        """Write summary.json."""
+        count = {
+            role: sum(p.numel() for p in player.net.parameters())
+            for role, player in (("generator", self.game.generator), ("critic", self.game.critic))
+        }
+        summary = {
+            **{key: config[key] for key in ("domain", "recipe", "preset")},
+            "steps": self.game.step,
+            "seconds": round(self.seconds, 3),
+            "parameters": count,
+            "evaluation": self.evaluation,
+        }
+        write_json(self.run.path / "summary.json", summary)
+        return summary
+
+    def _step(self) -> None:
+        game, settings = self.game, self.settings
+        game.set_decay(DECAYS[settings.lr_decay](game.step / settings.steps))
+        skipped = 0.0
+        for _ in range(settings.critic_steps):
+            terms = game.critic_step(self._batch("critic", game.critic_turns))
+            self.means.add(terms)
+            skipped += float(terms["critic/skipped"])
+        real = self._batch("generator", game.step) if game.needs_reals else None
+        terms = game.generator_step(settings.batch_size, self.device, real)
+        self.means.add(terms)
+        self.failures = self.failures + 1 if skipped + float(terms["generator/skipped"]) else 0
+        if self.failures >= PATIENCE:
+            raise DivergedError(
+                f"training diverged: no finite gradient in {PATIENCE} steps in a row up to step {game.step}; "
+                f"lower --d-lr and --g-lr, or take another recipe (checkpoints are in {self.run.checkpoints})"
+            )
+
+    def _batch(self, player: str, turn: int) -> Sample:
+        n = self.settings.batch_size
+        positions = np.arange(turn * n, (turn + 1) * n, dtype=np.int64)
+        seed = self.settings.seed + (player == "generator")
+        return self.domain.batch(shuffled(positions, self.domain.num_examples, seed), self.device)
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.game.step % every == 0
+
+    def _log(self, bar: tqdm) -> None:
+        step = self.game.step
+        means = {name: round(value, 7) for name, value in self.means.read().items()}
+        rate = step / self.seconds if self.seconds else 0.0
+        self.run.metrics(step, {"seconds": round(self.seconds, 3), "it/s": round(rate, 3), **means}, means)
+        line = "  ".join(f"{name} {means[key]:.4g}" for key, name in headline(means).items())
+        bar.set_postfix_str(line)
+        left = (self.settings.steps - step) / rate if rate else 0.0
+        text = f"step {step}/{self.settings.steps}  {line}  {rate:.3g} it/s  {left:.0f} s left"
+        self.run.log(text)
+        if bar.disable:
+            print(text, flush=True)
+
+    def _sample(self, bar: tqdm) -> None:
+        step = self.game.step
+        draw = self.drawing(self.settings.seed)
+        self.domain.write_samples(self.run.samples / f"{step:06d}", draw(SAMPLE_FILE))
+        lines = self.domain.preview(draw(PREVIEW))
+        self.run.text(step, "samples", lines)
+        if lines:
+            text = "\n".join([f"samples at step {step}:", *("  " + line for line in lines)])
+            self.run.log(text)
+            bar.write(text) if not bar.disable else print(text, flush=True)
+
+    def _evaluate(self) -> None:
+        self.evaluation = self.domain.evaluate(self.drawing(self.settings.seed))
+        self.evaluated_at = self.game.step
+        scalars = self.domain.scalars(self.evaluation)
+        self.run.metrics(
+            self.game.step, {"seconds": round(self.seconds, 3), "evaluation": self.evaluation}, scalars
+        )  # fmt: skip
+        self.run.log("  ".join(f"{name} {value:.4f}" for name, value in scalars.items()))
+
+    def drawing(self, seed: int) -> Draw:
+        """A function that samples the generator's average, or the generator where there is none."""
+        return drawing(self.game.generator.best, self.game.prior, seed, self.settings.batch_size, self.device)
+
+    def _bar(self, steps: int) -> tqdm:
+        return tqdm(
+            total=steps, initial=self.game.step, unit="it", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM let the step finish; a second one ends the process at once."""
+
+        def handle(number: int, frame: Any) -> None:
+            self.signal = number
+            print(
+                f"\n{signal.Signals(number).name}: saving; once more to quit at once",
+                file=sys.stderr,
+                flush=True,
+            )
+            signal.signal(number, signal.SIG_DFL)
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def drawing(net: torch.nn.Module, prior: Prior, seed: int, batch_size: int, device: torch.device) -> Draw:
+    """A function that yields samples of a generator: `num` of them in batches, sample i by (seed, i) alone.
+
+    The network is in evaluation mode meanwhile, and draws nothing from torch's default generators.
+    """
+
+    @torch.no_grad()
+    def draw(num: int) -> Iterator[Tensor]:
+        was_training = net.training
+        net.eval()
+        try:
+            for noise in prior.sequence(num, seed, batch_size):
+                yield net(noise.to(device)).cpu()
+        finally:
+            net.train(was_training)
+
+    return draw
+
+
+def headline(means: dict[str, float]) -> dict[str, str]:
+    """The few means that are shown on the terminal, key -> name: the losses and what the parts report."""
+    fixed = {
+        "critic/total": "critic",
+        "generator/total": "generator",
+        "critic/real": "real",
+        "critic/fake": "fake",
+    }
+    parts = {key: key.rpartition("/")[2] for key in means if not key.startswith(("critic/", "generator/"))}
+    return {key: name for key, name in (fixed | parts).items() if key in means}
+
+
+def run_folder(path: str | Path) -> Path:
+    """A run directory as a user names it: the folder itself, or a file or folder inside it."""
+    path = Path(path)
+    for candidate in (path, *path.parents):
+        if (candidate / "config.json").is_file():
+            return candidate
+    return path
