@@ -55,19 +55,17 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     """
     losses = [part for part in parts if isinstance(part, Loss)]
     penalties = [part for part in parts if isinstance(part, Penalty)]
-    constraints = [part for part in parts if isinstance(part, Constraint)]
     reseed(settings.seed, "initialisation")
-    nets = {"generator": domain.generator(), "critic": make_critic(domain, losses, settings)}
+    nets = {
+        "generator": make_generator(domain, parts, settings),
+        "critic": prepared(make_critic(domain, losses, settings), domain, held(parts, "critic")),
+    }
     rates = {"generator": settings.g_lr, "critic": settings.d_lr}
     players = {}
     for role, net in nets.items():
-        held = [constraint for constraint in constraints if constraint.on in (role, "both")]
-        refuse_stacked([constraint for constraint in held if constraint.reparametrises], role)
-        for constraint in held:
-            constraint.attach(net)
         net.to(device)
         optimiser = OPTIMIZERS[settings.optimizer](net.parameters(), rates[role], settings.beta1, settings.beta2)
-        players[role] = Player(net, optimiser, held, settings.ema if role == "generator" else 0.0)
+        players[role] = Player(net, optimiser, held(parts, role), settings.ema if role == "generator" else 0.0)
     for part in parts:
         part.to(device)
     return Game(
@@ -76,8 +74,27 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     )  # fmt: skip
 
 
-def refuse_stacked(constraints: Sequence[Constraint], role: str) -> None:
-    """Refuse two constraints that each replace a network's weights."""
-    if len(constraints) > 1:
-        names = " and ".join(constraint.name for constraint in constraints)
-        raise UsageError(f"{names} each replace the {role}'s weights: leave one out with --without")
+def make_generator(domain: Domain, parts: Sequence[Part], settings: Settings) -> nn.Module:
+    """A new generator, with the constraints that hold it."""
+    return prepared(domain.generator(), domain, held(parts, "generator"))
+
+
+def held(parts: Sequence[Part], role: str) -> list[Constraint]:
+    """The constraints that hold a player's network.
+
+    Raises:
+        UsageError: two of them each replace its weights.
+    """
+    holding = [part for part in parts if isinstance(part, Constraint) and part.on in (role, "both")]
+    replacing = [constraint.name for constraint in holding if constraint.reparametrises]
+    if len(replacing) > 1:
+        raise UsageError(f"{' and '.join(replacing)} each replace the {role}'s weights: leave one out with --without")
+    return holding
+
+
+def prepared(net: nn.Module, domain: Domain, constraints: Sequence[Constraint]) -> nn.Module:
+    """A network with its initial weights and its constraints."""
+    domain.initialise(net)
+    for constraint in constraints:
+        constraint.attach(net)
+    return net

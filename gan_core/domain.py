@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan_core.sample import Sample
 
-Draw = Callable[[int], Iterator[Tensor]]  # num -> batches of generated x, on the CPU, that add up to exactly num
+Draw = Callable[[int], Iterator[Tensor]]  # num -> batches of generated x that add up to exactly num
 
 
 class Domain(Protocol):
@@ -19,6 +19,10 @@ class Domain(Protocol):
     name: str
     num_classes: int
     energy_scale: float  # of an autoencoder critic's mean reconstruction error
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the training data and how it is encoded."""
 
     @property
     def num_examples(self) -> int:
@@ -36,8 +40,17 @@ class Domain(Protocol):
     def decoder(self, code: int) -> nn.Module:
         """A new network from an encoding (B, code) to x, for autoencoder critics."""
 
+    def initialise(self, net: nn.Module) -> None:
+        """Set the weights of an assembled network."""
+
     def save(self, folder: Path) -> None:
         """Write what decoding needs, such as a tokeniser, into a checkpoint."""
+
+    def about(self) -> dict[str, Any]:
+        """What config.json says of the data; `fingerprint` identifies it."""
+
+    def summary(self) -> str:
+        """The data, for people, in a line."""
 
     def write_samples(self, stem: Path, batches: Iterator[Tensor]) -> Path:
         """Write samples to `stem` plus a suffix of the domain's, for people to look at."""

@@ -215,7 +215,7 @@ def drawing(net: torch.nn.Module, prior: Prior, seed: int, batch_size: int, devi
         net.eval()
         try:
             for noise in prior.sequence(num, seed, batch_size):
-                yield net(noise.to(device)).cpu()
+                yield net(noise.to(device))
         finally:
             net.train(was_training)
 

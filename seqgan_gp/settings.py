@@ -1,0 +1,61 @@
+"""The options of text runs, and their presets."""
+
+from dataclasses import dataclass
+
+from gan_core.options import Kind, Preset
+from gan_core.parts import option
+from gan_core.settings import Settings
+from seqgan_gp.networks import INITS
+from seqgan_gp.sources import BAD_UTF8
+from seqgan_gp.tokenizer import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings(Settings):
+    """`Settings`, and what a corpus and the text networks go by."""
+
+    data: str = option(
+        "wordnet",
+        "sentences: a built-in name, a file, folder or glob of lines, - or hf:ID[@REV][:SPLIT]",
+        metavar="DATA",
+    )
+    tokenizer: str = option("char", "what a symbol is", choices=KINDS)
+    vocab_size: int = option(
+        2048, "most symbols there may be; rarer characters become unknown", low=3, high=MAX_VOCAB_SIZE
+    )
+    seq_len: int = option(32, "symbols a line; longer lines are cut", low=1, high=MAX_LENGTH, metavar="SYMBOLS")
+    heldout: float = option(
+        0.05, "share of the lines that no training batch sees", above=0.0, high=0.9, metavar="SHARE"
+    )
+    bad_utf8: str = option("error", "what to do with lines that are not UTF-8", choices=BAD_UTF8)
+    depth: int = option(5, "residual blocks of each network", low=0, high=256, metavar="BLOCKS")
+    kernel: int = option(5, "width of their convolutions", low=1, high=255, metavar="SYMBOLS")
+    res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)
+    init: str = option("paper", "initialisation: the authors' or PyTorch's", choices=INITS)
+
+
+# Gulrajani et al. 2017, section 5.4, and the authors' gan_language.py.
+PAPER = dict(
+    width=512, depth=5, kernel=5, res_scale=0.3, seq_len=32, vocab_size=2048, batch_size=64, z_dim=128, init="paper",
+    steps=200_000, log_every=100, sample_every=1000, eval_every=5000, save_every=1000,
+)  # fmt: skip
+PAPER_ADAM = dict(optimizer="adam", g_lr=1e-4, d_lr=1e-4, beta1=0.5, beta2=0.9, critic_steps=10)
+
+PRESETS = {
+    "small": Preset(
+        "minutes on two CPU cores",
+        dict(
+            width=64, depth=2, seq_len=32, vocab_size=64, batch_size=32, steps=3000, ema=0.99,
+            max_time="4m", log_every=100, sample_every=500, eval_every=1000, save_every=500,
+        ),
+        {"wgan-gp": dict(g_lr=1e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2)},
+    ),
+    "paper": Preset("the publication's sizes and schedule, days on a GPU", PAPER, {"wgan-gp": PAPER_ADAM}),
+    "ttur": Preset(
+        "the same with two learning rates and one critic step (Heusel et al. 2017)",
+        PAPER,
+        {"wgan-gp": PAPER_ADAM | dict(d_lr=3e-4, critic_steps=1)},
+    ),
+}  # fmt: skip
+
+TEXT = Kind("text", TextSettings, PRESETS, recipe="wgan-gp", preset="small")

@@ -1,0 +1,94 @@
+"""The command line: the Click group, and the one place where errors become sentences and exit codes.
+
+Commands are imported when they are called: torch takes a second to import, and `--help` should not.
+"""
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from gan_core.errors import GanError
+
+COMMANDS = {
+    "train-text": ("train", "Train a generator of sentences, or of other lines of symbols."),
+    "sample": ("sample", "Draw samples from a run."),
+    "evaluate": ("evaluate", "Score a run, or a file of samples."),
+    "recipes": ("show", "List the published recipes and their parts, or explain one."),
+    "inspect": ("show", "Show a run: its options, scores and newest checkpoint."),
+    "doctor": ("show", "Show versions, devices and free disk space."),
+}
+DEBUG = "SEQGAN_GP_DEBUG"
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"seqgan_gp_cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, cmd_name.replace("-", "_"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="seqgan-gp", prog_name="seqgan-gp")
+def cli() -> None:
+    """Train, sample and score generative adversarial networks on text and images.
+
+    Begin with `train-text`, which needs no option. Exit codes: 0 done, 1 failure, 2 wrong usage, 3 unusable data,
+    4 no usable checkpoint or one that does not match, 5 training diverged, 130 and 143 saved after a signal.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code. Errors are one sentence on stderr."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        return cli.main(args, standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return complain(error.format_message(), error.exit_code)
+    except GanError as error:
+        return complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return complain("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return complain("there is not enough memory: lower --batch-size or --width", 1)
+    except OSError as error:
+        remedy = (
+            "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the path and its permissions"
+        )
+        return complain(f"{error.filename or 'a file'}: {error.strerror or error}; {remedy}", 1)
+    except Exception as error:
+        return complain(f"unexpected {type(error).__name__}: {error}; run again with {DEBUG}=1 for details", 1)
+
+
+def complain(message: str, code: int) -> int:
+    """Print an error as one line and return its code."""
+    if os.environ.get(DEBUG) and sys.exc_info()[0]:
+        traceback.print_exc()
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    return code

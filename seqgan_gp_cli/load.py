@@ -1,0 +1,61 @@
+"""Opening a run to use what it learned."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_core import checkpoint
+from gan_core.build import make_generator, make_parts
+from gan_core.domain import Draw
+from gan_core.engine import pick_device
+from gan_core.errors import CheckpointError
+from gan_core.prior import Prior
+from gan_core.run import read_config
+from gan_core.train import drawing, run_folder
+from seqgan_gp_cli.domains import Entry, entry_of, plan_of
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained generator and its domain."""
+
+    path: Path
+    config: dict[str, Any]
+    entry: Entry
+    settings: Any
+    checkpoint: checkpoint.Checkpoint
+    domain: Any
+    net: torch.nn.Module
+    device: torch.device
+
+    def draw(self, seed: int) -> Draw:
+        """A function that samples the generator."""
+        prior = Prior(self.settings.z_dim, self.settings.noise)
+        return drawing(self.net, prior, seed, self.settings.batch_size, self.device)
+
+
+def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) -> Loaded:
+    """Load the generator of a run's newest whole checkpoint.
+
+    ema: the running average (True), the trained weights (False), or whichever the run samples from (None).
+    with_data: open the run's data too, which scoring needs and sampling does not.
+
+    Raises:
+        CheckpointError: there is none, or it has no average.
+    """
+    path = run_folder(run)
+    config = read_config(path)
+    entry = entry_of(config, path)
+    plan = plan_of(config, path)
+    settings: Any = plan.settings(entry.kind)
+    device = pick_device(device_name)
+    found = checkpoint.newest(path / "checkpoints")
+    domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
+    net = make_generator(domain, make_parts(plan.parts, plan.numbers), settings)
+    if ema and not settings.ema:
+        raise CheckpointError(f"{path} keeps no running average: leave --ema out")
+    weights = "generator.safetensors" if ema is False or not settings.ema else "ema.safetensors"
+    checkpoint.load_weights(net, found.folder / weights)
+    return Loaded(path, config, entry, settings, found, domain, net.to(device), device)

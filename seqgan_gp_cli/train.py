@@ -1,0 +1,196 @@
+"""train-text: from options to a finished run."""
+
+import dataclasses
+import os
+import shlex
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from gan_core import checkpoint
+from gan_core.build import build, make_parts
+from gan_core.engine import pick_device
+from gan_core.errors import CheckpointError, UsageError
+from gan_core.options import Plan, click_options, flag, read_file, seconds, settle
+from gan_core.recipes import RECIPES
+from gan_core.run import Run, newest_run, read_config, write_json
+from gan_core.settings import SAFE
+from gan_core.train import Stopped, Trainer, run_folder
+from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of
+
+NEWEST = "<newest>"
+
+
+def train_command(entry: Entry) -> click.Command:
+    """The training command of a domain."""
+    kind = entry.kind
+    presets = "; ".join(f"{name}: {preset.summary}" for name, preset in kind.presets.items())
+    control = [
+        click.Option(["--recipe"], metavar="|".join(RECIPES), help=f"published recipe  [{kind.recipe}]"),
+        click.Option(["--preset"], help=f"set of numbers ({presets})  [{kind.preset}]"),
+        click.Option(["--add"], multiple=True, metavar="PART", help="add a part to the recipe; see `recipes`"),
+        click.Option(["--without"], multiple=True, metavar="PART", help="leave a part of the recipe out"),
+        click.Option(["--outdir"], type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept  [runs]"),
+        click.Option(["--name"], help="name of the run's folder after its number"),
+        click.Option(
+            ["--resume"], is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="go on with a run; alone, the newest"
+        ),
+        click.Option(
+            ["--config"], type=Path, metavar="FILE.toml", help="read options from a file; the command line wins"
+        ),
+        click.Option(["--dry-run"], is_flag=True, help="show the settled options and networks, and stop"),
+    ]
+
+    def callback(**values: Any) -> None:
+        names = {option.name: option for option in click_options(kind)}
+        given = {
+            key_of(kind_key): value for kind_key, value in values.items() if kind_key in names and value is not None
+        }
+        for name in ("recipe", "preset", "add", "without"):
+            if values[name]:
+                given[name] = list(values[name]) if name in ("add", "without") else values[name]
+        if values["config"]:
+            given = read_file(kind, values["config"]) | given
+        train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
+
+    keys = {option.name: key for option, key in zip(click_options(kind), option_keys(entry), strict=True)}
+
+    def key_of(name: str) -> str:
+        return keys[name]
+
+    help = f"""Train a GAN on {kind.name}.
+
+    With no option it trains preset {kind.preset} of recipe {kind.recipe} on the built-in data. The run's folder holds
+    its options, losses, samples, scores and checkpoints. To resume, run `train-{kind.name} --resume`."""
+    return click.Command(f"train-{kind.name}", params=[*control, *click_options(kind)], callback=callback, help=help)
+
+
+def option_keys(entry: Entry) -> list[str]:
+    """The keys of a domain's options, in the order of `click_options`."""
+    from gan_core.options import fields_of
+
+    return list(fields_of(entry.kind))
+
+
+def train(
+    entry: Entry, given: dict[str, Any], outdir: Path, name: str | None, resume: str | None, dry_run: bool
+) -> None:
+    """Train a new run, or go on with one.
+
+    Raises:
+        GanError: see the kinds of it.
+    """
+    kind = entry.kind
+    path = config = None
+    if resume is not None:
+        path = newest_run(outdir, kind.name) if resume == NEWEST else run_folder(resume)
+        config = read_config(path)
+        plan = resumed_plan(path, config, given, kind.name)
+    else:
+        plan = settle(kind, given)
+    settings: Any = plan.settings(kind)
+    until = seconds(settings.max_time)
+    device = pick_device(settings.device)
+    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
+    domain = entry.open(settings)
+    if config is not None and path is not None and config["data"]["fingerprint"] != domain.fingerprint:
+        raise CheckpointError(f"--resume {path}: --data {settings.data} is not what the run was trained on: restore it")
+    game = build(domain, make_parts(plan.parts, plan.numbers), settings, device)
+    show_plan(plan, domain, game)
+    if dry_run:
+        return
+    if config is None or path is None:
+        config = make_config(kind.name, plan, domain)
+        run = Run.create(outdir, name or f"{kind.name}-{plan.recipe}", config)
+    else:
+        run = Run(path)
+    trainer = Trainer(game, domain, run, settings, device)
+    if resume is not None:
+        trainer.resume(checkpoint.newest(run.checkpoints))
+        config["numbers"] = plan.numbers
+        write_json(run.path / "config.json", config)
+        print(f"resuming at step {game.step}")
+    command = "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
+    print(f"run:         {run.path}")
+    print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
+    print(f"to watch:    tensorboard --logdir {shlex.quote(str(outdir))}", flush=True)
+    began = time.monotonic()
+    try:
+        trainer.train(until)
+    except Stopped as stop:
+        print(f"{stop}: saved at step {game.step} in {run.path}", file=sys.stderr)
+        raise click.exceptions.Exit(stop.code) from stop
+    finally:
+        trainer.summarise(config)
+        run.close()
+    print(f"\ntrained to step {game.step} of {settings.steps} in {time.monotonic() - began:.0f} s\n")
+    print(domain.report(trainer.evaluation))
+    print(f"\nmore samples: {command} sample {shlex.quote(str(run.path))} --num 20")
+
+
+def resumed_plan(path: Path, config: dict[str, Any], given: dict[str, Any], kind_name: str) -> Plan:
+    """The plan of a run, with the options that may change when it is resumed.
+
+    Raises:
+        CheckpointError: other options were given and differ from the run's; the message names each.
+        UsageError: the run is of another domain.
+    """
+    if config.get("domain") != kind_name:
+        raise UsageError(f"{path} is a run of {config.get('domain')}: resume it with train-{config.get('domain')}")
+    plan = plan_of(config, path)
+    differing = []
+    for key, value in given.items():
+        if key in ("add", "without"):
+            differing += [f"{flag(key)} {part}" for part in value if (part in plan.parts) != (key == "add")]
+            continue
+        present = {"recipe": plan.recipe, "preset": plan.preset}.get(key, plan.numbers.get(key))
+        if key not in SAFE and value != present:
+            differing.append(f"{flag(key)} {value} (the run has {present})")
+    if differing:
+        raise CheckpointError(
+            f"--resume {path} does not match: {', '.join(differing)}; leave these out or start a new run"
+        )
+    return dataclasses.replace(plan, numbers=plan.numbers | {key: v for key, v in given.items() if key in SAFE})
+
+
+def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
+    """What config.json holds."""
+    return {
+        "domain": name,
+        "recipe": plan.recipe,
+        "preset": plan.preset,
+        "parts": list(plan.parts),
+        "numbers": plan.numbers,
+        "data": domain.about(),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            **{package: version(package) for package in ("click", "sentencepiece", "safetensors")},
+        },
+        "command": shlex.join(sys.argv),
+    }
+
+
+def show_plan(plan: Plan, domain: Any, game: Any) -> None:
+    """Print the settled run: its parts, its numbers, its data and its networks."""
+    print(f"recipe {plan.recipe}, preset {plan.preset}: {' + '.join(plan.parts)}")
+    cells = [f"{key} {value}" for key, value in plan.numbers.items() if value != ""]
+    width = max(map(len, cells)) + 2
+    columns = max(1, 120 // width)
+    for first in range(0, len(cells), columns):
+        print("  " + "".join(cell.ljust(width) for cell in cells[first : first + columns]).rstrip())
+    print("data:        " + domain.summary())
+    for role, player in (("generator", game.generator), ("critic", game.critic)):
+        print(f"{role + ':':<13}{sum(p.numel() for p in player.net.parameters()):,} parameters")
+    sys.stdout.flush()
+
+
+train_text = train_command(DOMAINS["text"])
