@@ -1,0 +1,295 @@
+"""A corpus as training sees it: every line encoded once, split into two sides, kept in a cache.
+
+The source is read twice, for the vocabulary and to encode, and streamed both times: rows go to files, which are
+then mapped into memory, so that ten million lines cost no more memory than a few blocks of them.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from gan_core.errors import CheckpointError, DataError, GanError, UsageError
+from gan_core.files import DamagedError, sealed_folder, verify
+from seqgan_gp import tokenizer as tokenizers
+from seqgan_gp.lines import code_rows, drop_blank, in_parts
+from seqgan_gp.sources import Source, open_source
+from seqgan_gp.tokenizer import PAD, Tokenizer, check_length, checked_vocab_size
+
+FORMAT = 1  # part of the fingerprint: raise it with any change to rows, split or training, so that old caches are left
+ABOUT_FILE = "corpus.json"
+CELLS = 1 << 20  # symbols of rows in memory at a time
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The encoded lines of a source.
+
+    Attributes:
+        train: the rows to learn from, (N, L) uint8 or uint16, mapped from a file and read-only.
+        heldout: rows that no training batch holds: no row of one side equals a row of the other.
+        tokenizer: what encoded them.
+        fingerprint: hexadecimal; equal where the rows and the tokenizer are equal, on any machine.
+        description: of the source, for people.
+        counts: "lines" read, lines "blank" (dropped), "cut_at_length" (of the rows), "cut_at_limit" (of a line),
+            of "bad_utf8"; "unknown_share" of the symbols; rows of "train" and "heldout".
+    """
+
+    train: np.ndarray
+    heldout: np.ndarray
+    tokenizer: Tokenizer
+    fingerprint: str
+    description: str
+    counts: dict[str, float]
+
+
+def prepare(
+    spec: str,
+    *,
+    tokenizer: str = "char",
+    vocab_size: int | None = None,
+    seq_len: int = 32,
+    bad_utf8: str = "error",
+    heldout: float = 0.05,
+    cache: str | Path | None = None,
+    progress: bool = True,
+    fixed_tokenizer: Tokenizer | None = None,
+) -> Corpus:
+    """The corpus of a source, from the cache if it is there.
+
+    Args:
+        spec: see `open_source`.
+        tokenizer: the kind to train, one of `tokenizer.KINDS`.
+        vocab_size: see `tokenizer.train`.
+        seq_len: symbols of a row; longer lines are cut there.
+        bad_utf8: see `open_source`.
+        heldout: the share of the different lines that training must not see, between 0 and 1.
+        cache: the folder of all cached corpora; None for $SEQGAN_GP_CACHE or the user's cache folder.
+        progress: whether to show a bar, if standard error is a terminal.
+        fixed_tokenizer: used as it is, in place of `tokenizer` and `vocab_size`.
+
+    Raises:
+        DataError: the source is unusable, or holds fewer than two different lines.
+        UsageError: an option is out of range or does not fit the data.
+        GanError: no space is left on the disk.
+    """
+    check_length(seq_len)
+    if not 0 < heldout < 1:
+        raise UsageError(f"the held-out share {heldout} must be between 0 and 1")
+    if fixed_tokenizer is None:
+        how = {"tokenizer": tokenizer, "vocab_size": checked_vocab_size(tokenizer, vocab_size)}
+    else:
+        how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
+    source = open_source(spec, bad_utf8)
+    how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": source.fingerprint()}
+    fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **how}, sort_keys=True).encode()).hexdigest()
+
+    def fill(folder: Path) -> None:
+        used = fixed_tokenizer
+        if used is None:
+            lines = read_lines(source, seq_len, "vocabulary", progress)
+            used = tokenizers.train(tokenizer, lines, vocab_size, seq_len)
+        used.save(folder)
+        counts = encode_and_split(source, used, seq_len, heldout, folder, progress)
+        about = {"fingerprint": fingerprint, "seq_len": seq_len, "counts": counts}
+        (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n")
+
+    root, name = cache_root(cache), fingerprint[:32]
+    corpus = read_cached(root / name, fingerprint, source.description)
+    if corpus is None:
+        with folder_to_write(root, name) as folder:
+            # Another process may have written it while this one waited for its turn.
+            corpus = read_cached(folder, fingerprint, source.description)
+            if corpus is None:
+                with writing_to(folder.parent), sealed_folder(folder, kind="seqgan-gp corpus") as temporary:
+                    fill(temporary)
+                corpus = read_cached(folder, fingerprint, source.description)
+    if corpus is None:
+        raise GanError(f"{root} does not keep what is written to it: check the disk, or set SEQGAN_GP_CACHE")
+    return corpus
+
+
+def open_rows(
+    spec: str, tokenizer: Tokenizer, seq_len: int, *, bad_utf8: str = "error", progress: bool = True
+) -> np.ndarray:
+    """All lines of a source that are not blank, encoded, unsplit: (N, seq_len), mapped from a temporary file.
+
+    Raises:
+        DataError: the source is unusable or holds only blank lines.
+    """
+    check_length(seq_len)
+    source = open_source(spec, bad_utf8)
+    with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        for block in read_lines(source, seq_len, "encode", progress):
+            file.write(tokenizer.encode_block(block, seq_len))
+        return mapped(file, tokenizer.dtype, seq_len)
+
+
+def plain_rows(spec: str, seq_len: int, *, bad_utf8: str = "error", progress: bool = True) -> np.ndarray:
+    """Every line of a source, blank ones too, as code points: (N, seq_len) uint32, filled up with END.
+
+    Raises:
+        DataError: the source is unusable.
+    """
+    check_length(seq_len)
+    source = open_source(spec, bad_utf8)
+    with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        for block in read_lines(source, seq_len, "read", progress, keep_blank=True):
+            file.write(code_rows(block, seq_len))
+        return mapped(file, np.uint32, seq_len)
+
+
+def read_lines(source: Source, length: int, task: str, progress: bool, keep_blank: bool = False) -> Iterator[bytes]:
+    """Yield the lines of a source in blocks whose rows of `length` symbols are few enough to hold in memory.
+
+    Blank lines are dropped and counted in `source.counts["blank"]`. `task` stands before the bar.
+    """
+    from tqdm import tqdm
+
+    used = False
+    hidden = not (progress and sys.stderr.isatty())
+    with tqdm(desc=task, total=source.total_bytes, unit="B", unit_scale=True, disable=hidden) as bar:
+        for block in source.blocks():
+            bar.update(source.position - bar.n)
+            if not keep_blank:
+                block, blank = drop_blank(block)
+                source.counts["blank"] += blank
+            used = used or bool(block)
+            yield from in_parts(block, max(1, CELLS // length))
+    if not used:
+        raise DataError(f"{source.description} holds only blank or skipped lines: give another --data")
+
+
+def encode_and_split(
+    source: Source, tokenizer: Tokenizer, seq_len: int, heldout: float, folder: Path, progress: bool
+) -> dict[str, float]:
+    """Write the rows of a source to train.bin and heldout.bin in `folder` and return the counts of `Corpus`.
+
+    The hash of a row says on which side it is, so equal rows are on one side, here and in every other run.
+    """
+    symbols = unknown = cut = held_out = 0
+    lowest, highest = 1 << 64, -1
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for block in read_lines(source, seq_len, "encode", progress):
+            rows = tokenizer.encode_block(block, seq_len + 1)  # one more symbol tells whether the line goes on
+            cut += np.count_nonzero(rows[:, seq_len] != PAD)
+            rows = np.ascontiguousarray(rows[:, :seq_len])
+            symbols += np.count_nonzero(rows != PAD)
+            if tokenizer.unk is not None:
+                unknown += np.count_nonzero(rows == tokenizer.unk)
+            hashes = row_hashes(rows)
+            lowest, highest = min(lowest, int(hashes.min())), max(highest, int(hashes.max()))
+            file.write(rows)
+        rows = mapped(file, tokenizer.dtype, seq_len)
+    if lowest == highest:
+        raise DataError(f"{source.description} holds one line over and over: at least two different are needed")
+
+    # The clip keeps at least the row of the lowest hash held out, and at least that of the highest to train on.
+    limit = np.uint64(min(max(int(heldout * 2**64), lowest + 1), highest))
+    with (folder / "train.bin").open("wb") as train_file, (folder / "heldout.bin").open("wb") as heldout_file:
+        step = max(1, CELLS // seq_len)
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step]
+            held = row_hashes(chunk) < limit
+            held_out += np.count_nonzero(held)
+            heldout_file.write(chunk[held])
+            train_file.write(chunk[~held])
+    return {
+        "lines": source.counts["lines"],
+        "blank": source.counts["blank"],
+        "bad_utf8": source.counts["bad_utf8"],
+        "cut_at_limit": source.counts["cut_at_limit"],
+        "cut_at_length": int(cut),
+        "unknown_share": float(unknown / symbols),
+        "train": len(rows) - int(held_out),
+        "heldout": int(held_out),
+    }
+
+
+def row_hashes(rows: np.ndarray) -> np.ndarray:
+    """A 64-bit hash of the content of each row (N, L): (N,) uint64. PAD counts for nothing."""
+    column = np.arange(1, rows.shape[1] + 1, dtype=np.uint64)
+    return mixed(rows.astype(np.uint64) @ (mixed(column) | np.uint64(1)))
+
+
+def mixed(values: np.ndarray) -> np.ndarray:
+    """SplitMix64 (Steele et al. 2014): each bit of uint64 values influences every bit of the result."""
+    values = values * np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def mapped(file: BinaryIO, dtype: type, seq_len: int) -> np.ndarray:
+    """The rows of a file that was just written, (N, seq_len); they stay when the file is closed or deleted."""
+    file.flush()
+    count = file.tell() // (seq_len * np.dtype(dtype).itemsize)
+    return np.memmap(file, dtype, "r", shape=(count, seq_len))
+
+
+def read_cached(folder: Path, fingerprint: str, description: str) -> Corpus | None:
+    """The corpus in a cache folder, or None where it is missing, incomplete, damaged or another one."""
+    try:
+        verify(folder)
+        about = json.loads((folder / ABOUT_FILE).read_text())
+        if about["fingerprint"] != fingerprint:
+            return None
+        tokenizer = tokenizers.load(folder)
+        counts = about["counts"]
+        train, heldout = (
+            np.memmap(folder / f"{side}.bin", tokenizer.dtype, "r", shape=(counts[side], about["seq_len"]))
+            for side in ("train", "heldout")
+        )
+    except (DamagedError, CheckpointError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return Corpus(train, heldout, tokenizer, fingerprint, description, counts)
+
+
+def cache_root(cache: str | Path | None) -> Path:
+    """The folder of all cached corpora."""
+    if cache is None:
+        cache = os.environ.get("SEQGAN_GP_CACHE")
+    if cache:
+        return Path(cache).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "seqgan-gp"
+
+
+@contextmanager
+def folder_to_write(root: Path, name: str) -> Iterator[Path]:
+    """Yield `root / name`, which no other process writes meanwhile, or a temporary one where that cannot be.
+
+    The temporary folder is deleted on leaving: what was mapped from it stays readable.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / f".{name}.lock").open("w")
+    except OSError as error:
+        print(f"The cache {root} cannot be written ({error.strerror}): not keeping the data.", file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="seqgan-gp-") as temporary:
+            yield Path(temporary) / name
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left_over in root.glob(f".{name}.*.tmp"):  # by a process that was killed
+            shutil.rmtree(left_over, ignore_errors=True)
+        yield root / name
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Turn a full or broken disk into one sentence that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "free some space there, or set SEQGAN_GP_CACHE and TMPDIR to folders with more"
+        raise GanError(f"{folder} cannot be written ({error.strerror}): {remedy}") from error

@@ -1,0 +1,410 @@
+"""The n-gram Jensen-Shannon score of generated text, and the Markov chains that it is read against.
+
+Lines are rows of integer symbols, shape (N, L), already cut and padded to L; padding counts like any other symbol.
+An n-gram is a window of n symbols within one row. Its key is its symbols packed into one 64-bit word, first symbol
+highest, or into two such words where one is too short; keys sort as the n-grams do, and cutting the last symbol off
+sorted keys leaves them sorted, so one pass over the text serves every n.
+
+The score is that of Gulrajani et al. 2017, "Improved Training of Wasserstein GANs" (arXiv 1704.00028), section 5.4.
+"""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+MAX_SYMBOLS = 1 << 21  # every Unicode code point fits, and six of them fit two words
+BLOCK = 1 << 23  # windows counted at a time: bounds the memory, about 0.5 GB
+SLOTS = 1 << 21  # of the hash table that takes the frequent n-grams out before sorting
+FORMAT = 1  # of saved references
+
+Tally = tuple[np.ndarray, np.ndarray]  # sorted distinct keys (D,), and how often each occurs (D,) int64
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How often each n-gram occurs in a set of lines.
+
+    Attributes:
+        n: length of the n-grams in symbols.
+        symbols: size of the alphabet the keys are packed for; two counts compare only if theirs are equal.
+        keys: (D,) the distinct n-grams in ascending order, uint64, or 16 big-endian bytes where two words are needed.
+        counts: (D,) int64, how often each of them occurs.
+        total: number of windows counted, the sum of `counts`.
+    """
+
+    n: int
+    symbols: int
+    keys: np.ndarray
+    counts: np.ndarray
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def count(rows: np.ndarray, n: int, symbols: int = MAX_SYMBOLS) -> Counts:
+    """Count the n-grams of lines.
+
+    Args:
+        rows: (N, L) integer symbols in [0, symbols), N > 0.
+        n: window length, 1 <= n <= L.
+        symbols: size of the alphabet; a smaller one makes shorter keys, which count faster.
+
+    Raises:
+        ValueError: the rows are not such an array, or the window does not fit the rows or the key.
+    """
+    rows = _checked(rows, symbols)
+    length = rows.shape[1]
+    if not 1 <= n <= length:
+        raise ValueError(f"{n}-grams do not fit lines of {length} symbols")
+    bits = _bits(symbols)
+    if n > 2 * (64 // bits):
+        raise ValueError(f"{n}-grams of {symbols} symbols need more than the 128 bits of a key")
+    done: list[Tally] = []
+    for keys in _blocks(rows, n, bits):
+        done.append(_tally(keys, n * bits))
+        # Merging only tallies of similar size keeps the work for all blocks at O(D log D).
+        while len(done) > 1 and 2 * len(done[-1][0]) > len(done[-2][0]):
+            done.append(_merge(done.pop(), done.pop()))
+    keys, counts = _merge(*done) if len(done) > 1 else done[0]
+    return Counts(n, symbols, keys, counts, len(rows) * (length - n + 1))
+
+
+def jensen_shannon(reference: Counts, sample: Counts) -> float:
+    """Jensen-Shannon divergence of two n-gram distributions in bits: 0 if they are equal, 1 if disjoint.
+
+    With p and q the relative frequencies, unsmoothed, and m = (p + q) / 2, it is
+    (Lin 1991, "Divergence measures based on the Shannon entropy", section IV, with equal weights)
+
+        JS = 1/2 [sum p log2(p/m) + sum q log2(q/m)]
+
+    An n-gram that one side lacks has m at half its frequency, so these add just their mass, and the sums need only
+    the shared ones. They are found by looking the smaller side up in the larger, without a pass over the larger.
+
+    Raises:
+        ValueError: the two were counted for different n or different alphabets.
+    """
+    if (reference.n, reference.symbols) != (sample.n, sample.symbols):
+        raise ValueError(
+            f"{reference.n}-grams of {reference.symbols} symbols do not compare with "
+            f"{sample.n}-grams of {sample.symbols}: count both alike"
+        )
+    small, large = sorted((reference, sample), key=len)
+    at, shared = _find(large.keys, small.keys)
+    in_small, in_large = small.counts[shared], large.counts[at[shared]]
+    p, q = in_small / small.total, in_large / large.total
+    m = (p + q) / 2
+    # The unshared masses are differences of integers, so equal sets score exactly 0 and disjoint ones exactly 1.
+    alone = (small.total - in_small.sum()) / small.total + (large.total - in_large.sum()) / large.total
+    bits = np.sum(p * np.log2(p / m) + q * np.log2(q / m)) + alone
+    return float(np.clip(bits / 2, 0.0, 1.0))
+
+
+class Reference:
+    """The n-grams of a corpus for n = 1..max_n, counted once and compared with many samples.
+
+    Attributes:
+        num_lines: number of lines counted.
+        length: L, the symbols a line, padding included.
+        symbols: size of the alphabet.
+        counts: n -> Counts.
+    """
+
+    def __init__(self, num_lines: int, length: int, symbols: int, counts: dict[int, Counts]):
+        self.num_lines = num_lines
+        self.length = length
+        self.symbols = symbols
+        self.counts = counts
+
+    @classmethod
+    def count(cls, rows: np.ndarray, max_n: int = 6, symbols: int = MAX_SYMBOLS) -> Reference:
+        """Count (N, L) rows for n = 1..max_n; arguments and errors are those of the function `count`."""
+        rows = np.asarray(rows)
+        longest = count(rows, max_n, symbols)
+        counts = {max_n: longest}
+        tally = longest.keys, longest.counts
+        for n in range(max_n - 1, 0, -1):
+            # The n-grams are the beginnings of the (n+1)-grams, and the last window of each line.
+            ends = count(rows[:, -n:], n, symbols)
+            beginnings = _sum_runs(_without_last(tally[0], n + 1, _bits(symbols)), tally[1])
+            tally = _merge(beginnings, (ends.keys, ends.counts))
+            counts[n] = Counts(n, symbols, *tally, counts[n + 1].total + ends.total)
+        return cls(*rows.shape, symbols, dict(sorted(counts.items())))
+
+    def scores(self, rows: np.ndarray) -> dict[int, float]:
+        """The Jensen-Shannon score of sampled rows (N, L) against this corpus: n -> JS_n in [0, 1].
+
+        Raises:
+            ValueError: the rows are not of the corpus's length, or hold symbols outside its alphabet.
+        """
+        rows = np.asarray(rows)
+        if rows.ndim == 2 and rows.shape[1] != self.length:
+            raise ValueError(f"the sample's lines hold {rows.shape[1]} symbols but the reference's {self.length}")
+        sample = Reference.count(rows, max(self.counts), self.symbols)
+        return {n: jensen_shannon(counts, sample.counts[n]) for n, counts in self.counts.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the counts to one uncompressed .npz file, in the smallest integers that hold them."""
+        arrays = {"about": np.array([FORMAT, self.num_lines, self.length, self.symbols, max(self.counts)])}
+        for n, counts in self.counts.items():
+            arrays[f"keys_{n}"] = _narrow(counts.keys)
+            arrays[f"counts_{n}"] = _narrow(counts.counts)
+        with Path(path).open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Reference:
+        """Read what `save` wrote; nothing in the file is executed, whoever made it.
+
+        Raises:
+            ValueError: the file is damaged or is not a saved reference.
+        """
+        with Path(path).open("rb") as file:
+            try:
+                return cls._parse(np.load(file, allow_pickle=False))
+            except Exception as error:  # on damaged bytes zipfile, ast and numpy raise a dozen kinds of error
+                raise ValueError(f"{path} is damaged or is not a saved n-gram reference: {error}") from error
+
+    @classmethod
+    def _parse(cls, archive: np.lib.npyio.NpzFile) -> Reference:
+        _require(isinstance(archive, np.lib.npyio.NpzFile), "it is no .npz file")
+        # Members are stored, not compressed, so none can be larger than the file; testzip checks each one's CRC-32.
+        members = archive.zip.infolist()
+        _require(all(m.compress_type == zipfile.ZIP_STORED for m in members), "it is compressed")
+        _require(archive.zip.testzip() is None, "a checksum does not match")
+        about = archive["about"]
+        _require(about.shape == (5,) and about.dtype.kind == "i" and about[0] == FORMAT, "its format is unknown")
+        num_lines, length, symbols, max_n = (int(value) for value in about[1:])
+        _require(num_lines >= 1 and 1 <= symbols <= MAX_SYMBOLS, "its sizes make no sense")
+        _require(1 <= max_n <= min(length, 2 * (64 // _bits(symbols))), "its sizes make no sense")
+        names = {"about"} | {f"{kind}_{n}" for kind in ("keys", "counts") for n in range(1, max_n + 1)}
+        _require(len(members) == len(names) and set(archive.files) == names, "its members are not those expected")
+        counts = {}
+        for n in range(1, max_n + 1):
+            total = num_lines * (length - n + 1)
+            counts[n] = _restore(n, symbols, archive[f"keys_{n}"], archive[f"counts_{n}"], total)
+        return cls(num_lines, length, symbols, counts)
+
+
+class MarkovChain:
+    """A Markov chain over symbols: P(next | previous `order` symbols) as frequent as in its training rows.
+
+    These are the approximations to English of Shannon 1948, "A Mathematical Theory of Communication", section 3.
+    The beginning of a line is a context of its own: each row is taken to follow `order` START symbols. A context
+    that was never continued in training, because it only ended rows, backs off to the next shorter one, down to
+    order 0.
+
+    Args:
+        rows: (N, L) integer symbols in [0, symbols), padding included as ordinary symbols.
+        order: length of the context, >= 0.
+        symbols: size of the alphabet.
+
+    Raises:
+        ValueError: the rows are not such an array, or the order is negative or needs more than 128 bits a context.
+    """
+
+    def __init__(self, rows: np.ndarray, order: int, symbols: int = MAX_SYMBOLS):
+        if order < 0:
+            raise ValueError(f"a Markov chain of order {order} does not exist")
+        rows = np.asarray(rows)
+        self.order = order
+        # Only symbols that occur are numbered, which keeps the keys short; START is the number after the last.
+        self._alphabet = count(rows, 1, symbols).keys.astype(rows.dtype)
+        self._start = len(self._alphabet)
+        number = np.zeros(int(self._alphabet[-1]) + 1, np.min_scalar_type(self._start))
+        number[self._alphabet] = np.arange(self._start)
+        padded = np.full((len(rows), order + rows.shape[1]), self._start, number.dtype)
+        step = BLOCK // rows.shape[1] + 1
+        for i in range(0, len(rows), step):
+            padded[i : i + step, order:] = number[rows[i : i + step]]
+        self._levels = [_Transitions(count(padded[:, order - k :], k + 1, self._start + 1)) for k in range(order + 1)]
+
+    def sample(self, num: int, length: int, seed: int) -> np.ndarray:
+        """Draw `num` lines of `length` symbols: (num, length) of the training rows' dtype, a function of the seed."""
+        generator = np.random.default_rng(seed)
+        line = np.full((num, self.order + length), self._start, np.uint64)
+        for end in range(self.order, self.order + length):
+            line[:, end] = self._next(line[:, end - self.order : end], generator.random(num))
+        return self._alphabet[line[:, self.order :]]
+
+    def _next(self, context: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        symbol = np.empty(len(context), np.uint64)
+        waiting = np.arange(len(context))
+        for order in range(self.order, -1, -1):
+            suffix = context[waiting, self.order - order :]
+            found, drawn = self._levels[order].draw(suffix, uniform[waiting])
+            symbol[waiting[found]] = drawn
+            waiting = waiting[~found]
+        return symbol
+
+
+def markov_chains(rows: np.ndarray, max_order: int, symbols: int = MAX_SYMBOLS) -> dict[int, MarkovChain]:
+    """Chains of order 1..max_order over the same rows; each equals `MarkovChain(rows, order, symbols)`.
+
+    The longest one holds the tables of the shorter ones to back off to, so they cost nothing more.
+    """
+    longest = MarkovChain(rows, max_order, symbols)
+    chains = {order: copy.copy(longest) for order in range(1, max_order + 1)}
+    for order, chain in chains.items():
+        chain.order = order
+    return chains
+
+
+class _Transitions:
+    """What followed each context of k symbols, from the counts of the (k+1)-grams."""
+
+    def __init__(self, grams: Counts):
+        self.order = grams.n - 1
+        self.bits = _bits(grams.symbols)
+        self.contexts, self.totals = _sum_runs(_without_last(grams.keys, grams.n, self.bits), grams.counts)
+        self.before = np.cumsum(self.totals) - self.totals
+        self.cumulative = np.cumsum(grams.counts)
+        self.symbols = _words(grams.keys)[:, -1] & ((1 << self.bits) - 1)
+
+    def draw(self, context: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the contexts (M, k) are known, (M,) bool, and a next symbol for each of those."""
+        at, known = _find(self.contexts, _pack(context, self.order, self.bits)[:, 0])
+        at = at[known]
+        rank = self.before[at] + (uniform[known] * self.totals[at]).astype(np.int64)
+        return known, self.symbols[np.searchsorted(self.cumulative, rank, side="right")]
+
+
+def _checked(rows: np.ndarray, symbols: int) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or rows.dtype.kind not in "iu" or rows.size == 0:
+        raise ValueError(f"expected a non-empty (N, L) array of integers, not {rows.dtype} of shape {rows.shape}")
+    if not 1 <= symbols <= MAX_SYMBOLS:
+        raise ValueError(f"an alphabet of {symbols} symbols is not between 1 and {MAX_SYMBOLS}")
+    low, high = int(rows.min()), int(rows.max())
+    if low < 0 or high >= symbols:
+        raise ValueError(f"symbol {low if low < 0 else high} is outside the alphabet of {symbols} symbols")
+    return rows
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ValueError(complaint)
+
+
+def _bits(symbols: int) -> int:
+    return max(1, (symbols - 1).bit_length())
+
+
+def _pack(block: np.ndarray, n: int, bits: int) -> np.ndarray:
+    """The keys of all windows: (M, L) uint64 -> (M, L - n + 1)."""
+    windows = block.shape[1] - n + 1
+    fit = 64 // bits
+
+    def word(first: int, last: int) -> np.ndarray:
+        packed = np.zeros((len(block), windows), np.uint64)
+        for i in range(first, last):
+            packed <<= bits
+            packed |= block[:, i : i + windows]
+        return packed
+
+    if n <= fit:
+        return word(0, n)
+    return _two_words(np.stack([word(0, fit), word(fit, n)], axis=-1))[..., 0]
+
+
+def _two_words(words: np.ndarray) -> np.ndarray:
+    """(..., 2) uint64 -> (..., 1) byte strings, which numpy sorts, searches and compares like single numbers."""
+    return words.astype(">u8").view("S16")
+
+
+def _words(keys: np.ndarray) -> np.ndarray:
+    """(D,) keys -> (D, 1 or 2) uint64."""
+    return keys.view(">u8").astype(np.uint64).reshape(-1, 2) if keys.dtype.kind == "S" else keys[:, None]
+
+
+def _without_last(keys: np.ndarray, n: int, bits: int) -> np.ndarray:
+    """Cut the last symbol off the keys of n-grams; sorted keys stay sorted, with repeats."""
+    words = _words(keys)
+    fit = 64 // bits
+    if n == fit + 1:
+        return words[:, 0]
+    words = np.concatenate([words[:, :-1], words[:, -1:] >> bits], axis=1)
+    return words[:, 0] if n <= fit else _two_words(words)[:, 0]
+
+
+def _blocks(rows: np.ndarray, n: int, bits: int) -> Iterator[np.ndarray]:
+    """Yield the keys of all windows, at most about BLOCK at a time."""
+    windows = rows.shape[1] - n + 1
+    large, small = BLOCK // windows + 1, (1 << 17) // rows.shape[1] + 1  # rows; small ones stay in the cache
+    for first in range(0, len(rows), large):
+        block = rows[first : first + large]
+        keys = np.empty((len(block), windows), np.uint64 if n <= 64 // bits else "S16")
+        for i in range(0, len(block), small):
+            keys[i : i + small] = _pack(block[i : i + small].astype(np.uint64), n, bits)
+        yield keys.ravel()
+
+
+def _tally(keys: np.ndarray, key_bits: int) -> Tally:
+    """Count (W,) keys in any order; `key_bits` bounds their values."""
+    if len(keys) >> key_bits:  # a table of all possible keys is smaller than the keys
+        counts = np.bincount(keys.view(np.int64))
+        seen = np.flatnonzero(counts)
+        return seen.astype(np.uint64), counts[seen]
+    if len(keys) < SLOTS:
+        return _sum_runs(np.sort(keys), np.ones(len(keys), np.int64))
+    # Text repeats itself: most windows are of few n-grams. Let whichever key is written last own its slot of a hash
+    # table, count the windows a slot, and sort only the keys that do not own theirs. Twice as fast as sorting all.
+    slot = np.zeros(len(keys), np.uint64)
+    for word in keys.view(np.uint64).reshape(len(keys), -1).T:
+        slot += word
+        slot *= 0x9E3779B97F4A7C15  # Fibonacci hashing: Knuth, The Art of Computer Programming 3, section 6.4
+    slot = (slot >> (64 - (SLOTS - 1).bit_length())).view(np.int64)
+    owner = np.empty(SLOTS, keys.dtype)
+    owner[slot] = keys
+    others = np.flatnonzero(owner.take(slot, mode="clip") != keys)  # "clip" skips a check of the indices
+    counts = np.bincount(slot, minlength=SLOTS) - np.bincount(slot[others], minlength=SLOTS)
+    seen = np.flatnonzero(counts)
+    return _merge((owner[seen], counts[seen]), (keys[others], np.ones(len(others), np.int64)))
+
+
+def _merge(*parts: Tally) -> Tally:
+    """Add tallies up."""
+    keys = np.concatenate([keys for keys, _ in parts])
+    order = np.argsort(keys, kind="stable")  # takes advantage of parts that are sorted already
+    return _sum_runs(keys[order], np.concatenate([counts for _, counts in parts])[order])
+
+
+def _sum_runs(keys: np.ndarray, counts: np.ndarray) -> Tally:
+    """Add up the counts of equal neighbours: of sorted keys, all that are equal."""
+    first = np.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
+    starts = np.flatnonzero(first)
+    return keys[starts], np.add.reduceat(counts, starts)
+
+
+def _find(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each wanted key stands among sorted keys, and whether it is there at all."""
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return at, keys[at] == wanted
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype.kind == "S" else values.astype(np.min_scalar_type(int(values.max())))
+
+
+def _restore(n: int, symbols: int, keys: np.ndarray, counts: np.ndarray, total: int) -> Counts:
+    """Check what a file says the counts are."""
+    bits = _bits(symbols)
+    fit = 64 // bits
+    _require(keys.ndim == 1 and len(keys) > 0 and keys.shape == counts.shape, f"its {n}-grams have a wrong shape")
+    kind_fits = keys.dtype.kind == "u" if n <= fit else keys.dtype == "S16"
+    _require(kind_fits and counts.dtype.kind == "u", f"its {n}-grams have a wrong type")
+    keys = keys.astype(np.uint64) if n <= fit else keys
+    _require(bool(np.all(keys[1:] > keys[:-1])), f"its {n}-grams are not in order")
+    for word, held in zip(_words(keys).T, (min(n, fit), n - fit), strict=False):
+        _require(int(word.max()) >> (bits * held) == 0, f"its {n}-grams hold unknown symbols")
+    # A float64 sum cannot wrap around, and is exact where it can equal the total.
+    _require(total < 1 << 53 and counts.min() > 0, f"its {n}-grams have impossible counts")
+    _require(counts.sum(dtype=np.float64) == total, f"its {n}-gram counts do not add up")
+    return Counts(n, symbols, keys, counts.astype(np.int64), total)

@@ -1,0 +1,323 @@
+"""Where lines of text come from: built-in data, files, folders, glob patterns, standard input, the hub.
+
+`open_source` turns what `--data` was given into a `Source`, whose `blocks()` are clean lines: valid UTF-8,
+each ended by one "\\n", of bounded length. Only "\\n" or "\\r\\n" ends a line; "\\r" alone, U+2028 and the like
+are characters. Nothing here holds more than a few blocks, whatever the size of the data or of a line.
+"""
+
+import errno
+import glob
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from gan_core.errors import DataError, GanError, UsageError
+from gan_core.files import sha256
+from seqgan_gp.lines import NEWLINE
+
+BUILT_IN = {"wordnet": "the definitions and example sentences of WordNet 3.0"}
+BAD_UTF8 = ("error", "replace", "skip")
+LINE_LIMIT = 1 << 20  # bytes; what a longer line has beyond them is dropped and counted
+PIECE = 1 << 22  # bytes read at a time
+
+GZIP_MAGIC = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
+LM1B_TRAINING = "training-monolingual.tokenized.shuffled"
+LM1B_SHARD = re.compile(r"news\.en(-|\.heldout-)")
+NOT_DATA = re.compile(r"\.|readme|licen[cs]e|.*\.json", re.IGNORECASE)
+REMEDY = "give a file of lines, a folder, a glob pattern, hf:ID, or the built-in --data wordnet"
+
+
+class Source:
+    """Lines of text that can be read as often as needed.
+
+    Attributes:
+        description: for people.
+        total_bytes: how many bytes `blocks()` reads from the disk, or None where that is unknown.
+        position: how many of them the latest `blocks()` has read so far.
+        counts: what the latest `blocks()` met so far: "lines" read, lines "cut_at_limit" (longer than
+            LINE_LIMIT) and lines of "bad_utf8" (replaced or skipped).
+    """
+
+    def __init__(self, description: str, total_bytes: int | None, bad_utf8: str):
+        self.description = description
+        self.total_bytes = total_bytes
+        self.bad_utf8 = bad_utf8
+        self.position = 0
+        self.counts: Counter[str] = Counter()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all lines in order, as blocks of whole lines of up to about 5 MB, each ending with a newline.
+
+        Raises:
+            DataError: the data is not text, damaged, unreadable or empty.
+        """
+        self.position = 0
+        self.counts = Counter()
+        for name, pieces in self.pieces():
+            yield from clean_blocks(pieces, name, self.bad_utf8, self.counts)
+        if not self.counts["lines"]:
+            raise DataError(f"{self.description} is empty: {REMEDY}")
+
+    def pieces(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield a name for messages and the raw bytes, in pieces of any size, of each file."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the content in hexadecimal: the same on every machine, whatever the files are called."""
+        raise NotImplementedError
+
+
+class FileSource(Source):
+    """Lines of one or several files, plain or gzip; `files` are pairs of a name for messages and a path."""
+
+    def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str):
+        self.files = files
+        super().__init__(description, sum(check_file(name, path) for name, path in files), bad_utf8)
+        if not self.total_bytes:
+            raise DataError(f"{description} is empty: {REMEDY}")
+
+    def pieces(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield the name and the unpacked content of each file."""
+        for name, path in self.files:
+            yield name, self.unpacked(name, path)
+
+    def unpacked(self, name: str, path: Path) -> Iterator[bytes]:
+        """Yield the content of a file, which counts as gzip if it is called so or begins so."""
+        before = self.position
+        with naming(name), path.open("rb") as raw:
+            packed = path.suffix == ".gz" or raw.peek(2)[:2] == GZIP_MAGIC
+            stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            while piece := stream.read(PIECE):
+                self.position = before + raw.tell()
+                yield piece
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the SHA-256 of each file, in order."""
+        digest = hashlib.sha256()
+        for name, path in self.files:
+            with naming(name):
+                digest.update(bytes.fromhex(sha256(path)))
+        return digest.hexdigest()
+
+
+def open_source(spec: str, bad_utf8: str = "error") -> Source:
+    """The source that `--data` names.
+
+    Args:
+        spec: a name of BUILT_IN; a file; a folder of *.txt and *.gz files or of lm1b shards; a glob pattern;
+            "-" for standard input; or "hf:ID[@REVISION][:SPLIT]" for a data set of the Hugging Face hub.
+        bad_utf8: what to do with a line that is not UTF-8: "error", "replace" its wrong bytes by U+FFFD, or
+            "skip" it.
+
+    Raises:
+        DataError: nothing usable is there.
+        UsageError: `bad_utf8` is none of the three.
+    """
+    if bad_utf8 not in BAD_UTF8:
+        raise UsageError(f"--bad-utf8 {printable(bad_utf8)} is unknown: choose one of {', '.join(BAD_UTF8)}")
+    if spec in BUILT_IN:
+        return folder_source(built_in_folder(spec), bad_utf8, f"{spec} ({BUILT_IN[spec]})")
+    if spec == "-":
+        return FileSource([("standard input", Path(spooled_stdin().name))], "standard input", bad_utf8)
+    if spec.startswith("hf:"):
+        from seqgan_gp.hub import open_hub_source
+
+        return open_hub_source(spec, bad_utf8)
+    return path_source(spec, bad_utf8)
+
+
+def path_source(spec: str, bad_utf8: str) -> FileSource:
+    """The source of a file, a folder or a glob pattern."""
+    name = printable(spec)
+    if not spec or "\0" in spec:
+        raise DataError(f"--data {name or '(empty)'} names no file: {REMEDY}")
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111 (Path.expanduser raises for an unknown ~user)
+    with naming(name):
+        if path.is_dir():
+            return folder_source(path, bad_utf8)
+        if not os.path.lexists(path) and glob.has_magic(spec):
+            matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            files = [(printable(match), Path(match)) for match in sorted(matches) if not Path(match).is_dir()]
+            if not files:
+                raise DataError(f"no file matches {name}: {REMEDY}")
+            return FileSource(files, f"{name} ({counted(files)})", bad_utf8)
+        if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", spec):
+            raise DataError(f"{name} does not exist: for the hub's data set of that name write --data hf:{name}")
+    return FileSource([(name, path)], name, bad_utf8)
+
+
+def folder_source(folder: Path, bad_utf8: str, description: str | None = None) -> FileSource:
+    """The source of the data files of a folder, by name; of an unpacked lm1b archive the training shards."""
+    name = printable(folder)
+    with naming(name):
+        if (folder / LM1B_TRAINING).is_dir():
+            folder = folder / LM1B_TRAINING
+        paths = sorted(path for path in folder.iterdir() if is_data(path) and not path.is_dir())
+    if not paths:
+        raise DataError(f"{name} holds no *.txt, *.gz or lm1b file: {REMEDY}")
+    files = [(printable(path), path) for path in paths]
+    return FileSource(files, description or f"{name} ({counted(files)})", bad_utf8)
+
+
+def is_data(path: Path) -> bool:
+    """Whether a file of a folder is data, by its name."""
+    if NOT_DATA.match(path.name):
+        return False
+    return path.suffix.lower() in (".txt", ".gz") or LM1B_SHARD.match(path.name) is not None
+
+
+def built_in_folder(name: str) -> Path:
+    """The folder of a built-in data set: inside the installed package, or else in the checkout."""
+    package = Path(__file__).parent
+    installed = package / "data" / name
+    return installed if installed.is_dir() else package.parent / "data" / name
+
+
+@cache
+def spooled_stdin():
+    """Standard input as a temporary file, since it is read several times; deleted when the program ends."""
+    if sys.stdin is None:
+        raise DataError(f"standard input is closed: {REMEDY}")
+    file = tempfile.NamedTemporaryFile(prefix="seqgan-gp-stdin-")  # noqa: SIM115 (it outlives this function)
+    try:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+    except OSError as error:
+        file.close()
+        if error.errno == errno.ENOSPC:
+            folder = tempfile.gettempdir()
+            raise GanError(f"no space is left for standard input: free some in {folder} or set TMPDIR") from error
+        raise DataError(f"standard input cannot be read ({error.strerror}): {REMEDY}") from error
+    return file
+
+
+def check_file(name: str, path: Path) -> int:
+    """The size of a file in bytes, which is on the disk and may be read."""
+    with naming(name):
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"{name} is not a regular file: save it to one, or pipe it into --data -")
+        path.open("rb").close()
+    return about.st_size
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one sentence that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{name} does not exist: {REMEDY}") from error
+    except PermissionError as error:
+        raise DataError(f"{name} may not be read: ask for permission to read it, or give other --data") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name} is damaged: its gzip data is cut short or corrupt, fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}): {REMEDY}") from error
+
+
+def printable(path: str | Path) -> str:
+    """A path as it is shown in messages: one line, whatever bytes are in it."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def counted(files: list) -> str:
+    """How many files, in words."""
+    return f"{len(files)} file" + "s" * (len(files) != 1)
+
+
+def clean_blocks(pieces: Iterable[bytes], name: str, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
+    """Yield blocks of whole clean lines out of the raw pieces of one file, and count what was met.
+
+    Args:
+        pieces: the bytes of the file, divided anywhere.
+        name: of the file, for messages.
+        bad_utf8: see `open_source`.
+        counts: see `Source`; added to.
+    """
+    tail = b""  # the line that has begun and has not ended yet
+    cutting = False  # whether the tail is as long as a line may be, while its line still goes on
+    first_line = 1  # the number of the first line that was not yielded yet
+    for number, piece in enumerate(pieces):
+        if (at := piece.find(b"\0")) >= 0:
+            line = first_line + piece.count(b"\n", 0, at)
+            raise DataError(f"{name} is not text, line {line} holds a NUL byte: convert it to lines of UTF-8")
+        if number == 0:
+            piece = piece.removeprefix(BOM)
+        if cutting:
+            end = piece.find(b"\n")
+            if end < 0:
+                continue
+            piece = piece[end:]
+        whole, newline, tail = (tail + piece).rpartition(b"\n")
+        if cutting := len(tail) > LINE_LIMIT:
+            tail = cut(tail)
+            counts["cut_at_limit"] += 1
+        if newline:
+            block = whole + newline
+            yield from clean_block(block, name, first_line, bad_utf8, counts)
+            first_line += block.count(b"\n")
+    if tail:
+        yield from clean_block(tail + b"\n", name, first_line, bad_utf8, counts)
+
+
+def clean_block(block: bytes, name: str, first_line: int, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
+    """Yield the block clean, or nothing when no line of it is left; its first line has number `first_line`."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE)
+    counts["lines"] += ends.size
+    block = block.replace(b"\r\n", b"\n")
+    if np.diff(ends, prepend=-1).max() > LINE_LIMIT + 1:
+        lines = block[:-1].split(b"\n")
+        counts["cut_at_limit"] += sum(len(line) > LINE_LIMIT for line in lines)
+        block = b"\n".join(map(cut, lines)) + b"\n"
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        if bad_utf8 == "error":
+            line = first_line + block.count(b"\n", 0, error.start)
+            raise DataError(
+                f"{name} is not UTF-8 in line {line}: convert it, or give --bad-utf8 replace or skip"
+            ) from error
+        lines = block[:-1].split(b"\n")
+        bad = [not is_utf8(line) for line in lines]
+        counts["bad_utf8"] += sum(bad)
+        if bad_utf8 == "replace":
+            block = block.decode(errors="replace").encode()
+        else:
+            block = b"".join(line + b"\n" for line, wrong in zip(lines, bad, strict=True) if not wrong)
+    if block:
+        yield block
+
+
+def cut(line: bytes) -> bytes:
+    """The first LINE_LIMIT bytes of a line, or up to three fewer so as not to divide a character."""
+    if len(line) <= LINE_LIMIT:
+        return line
+    end = LINE_LIMIT
+    while end > LINE_LIMIT - 3 and line[end] & 0xC0 == 0x80:  # the first byte left out continues a character
+        end -= 1
+    return line[:end]
+
+
+def is_utf8(line: bytes) -> bool:
+    """Whether the bytes are valid UTF-8."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
