@@ -152,9 +152,7 @@ def report(out: Path) -> str:
 
 def main() -> None:
     """Make the files, then print the numbers of the data card."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, help="folder of data.noun, data.verb, data.adj and data.adv")
     parser.add_argument("out", type=Path, nargs="?", default=Path(__file__).parent / "wordnet")
     args = parser.parse_args()

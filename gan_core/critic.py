@@ -11,6 +11,11 @@ from gan_core.sample import Sample, Verdict
 Answer = tuple[Tensor, dict[str, Tensor]]  # features (B, F) and the heads
 
 
+def wide(x: Tensor) -> Tensor:
+    """At least float32: what autocast made narrow, scores and slopes are summed in."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class ScoringCritic(nn.Module):
     """A trunk, x -> (B, features), with a linear head a task; the head `score` is the adversarial one."""
 
@@ -23,7 +28,7 @@ class ScoringCritic(nn.Module):
 
     def forward(self, x: Tensor) -> Answer:
         features = self.trunk(x)
-        heads = {name: head(features).float() for name, head in self.heads.items()}
+        heads = {name: wide(head(features)) for name, head in self.heads.items()}
         return features, {**heads, "score": heads["score"].squeeze(1)}
 
 
@@ -44,8 +49,8 @@ class AutoencoderCritic(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Answer:
-        code = self.encode(self.trunk(x))
-        error = (x - self.decoder(code).float()).abs().flatten(1)
+        code = wide(self.encode(self.trunk(x)))
+        error = (x - wide(self.decoder(code))).abs().flatten(1)
         return code, {"score": self.scale * error.pow(self.energy).mean(1)}
 
 

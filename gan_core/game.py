@@ -132,9 +132,8 @@ class Game:
                 fake = real.at(self.generator.net(self.prior.draw(len(real), real.x.device)).to(real.x.dtype))
             loss, terms, judged = self._critic_loss(real, fake, due)
             terms = terms | self.critic.learn(loss)
-        with torch.no_grad():
-            for player_loss in self.losses:
-                player_loss.observe(*judged)
+        for player_loss in self.losses:
+            player_loss.observe(*judged)
         self.critic_turns += 1
         readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
         return {**{f"critic/{name}": value for name, value in terms.items()}, **readings}
@@ -159,7 +158,7 @@ class Game:
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
         terms = {loss.name: loss.critic(*judged) for loss in self.losses}
         terms |= {penalty.name: penalty(net, *judged) for penalty in playing}
-        total = torch.stack([term.float() for term in terms.values()]).sum()
+        total = torch.stack(list(terms.values())).sum()
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
         return total, {name: term.detach() for name, term in terms.items()}, judged
 
@@ -168,7 +167,7 @@ class Game:
         net = self.critic.net
         judged = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
         terms = {loss.name: loss.generator(*judged) for loss in self.losses}
-        total = torch.stack([term.float() for term in terms.values()]).sum()
+        total = torch.stack(list(terms.values())).sum()
         return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class Began(Loss, name="began"):
     def generator(self, real: Verdict | None, fake: Verdict) -> Tensor:
         return fake.score.mean()
 
+    @torch.no_grad()
     def observe(self, real: Verdict, fake: Verdict) -> None:
         energy = real.score.mean()
         balance = self.gamma * energy - fake.score.mean()
@@ -156,6 +157,6 @@ class EnergyBased(Loss, name="ebgan"):
 
 def pulling_away(features: Tensor) -> Tensor:
     """Mean squared cosine between the encodings (B, F) of different samples: EBGAN, equation 4."""
-    unit = normalize(features.float().flatten(1))
+    unit = normalize(features.flatten(1))
     n = unit.shape[0]
     return ((unit @ unit.T).square().sum() - unit.square().sum(1).square().sum()) / max(n * (n - 1), 1)

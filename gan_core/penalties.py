@@ -9,15 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_core.critic import judge
+from gan_core.critic import judge, wide
 from gan_core.parts import Penalty, buffer, option
 from gan_core.sample import Sample, Verdict
 
 
 def squared_slopes(gradient: Tensor) -> Tensor:
     """Squared norms per sample, (B, ...) -> (B,), in float32 or wider."""
-    wide = gradient if gradient.dtype == torch.float64 else gradient.float()
-    return wide.flatten(1).square().sum(1)
+    return wide(gradient).flatten(1).square().sum(1)
 
 
 def slopes(gradient: Tensor) -> Tensor:

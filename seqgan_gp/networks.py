@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gan_core.critic import wide
+
 INITS = ("paper", "torch")
 
 
@@ -45,7 +47,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         hidden = self.linear(z).view(-1, self.width, self.length)
-        return torch.softmax(self.symbols(self.blocks(hidden)).float(), dim=1)
+        return torch.softmax(wide(self.symbols(self.blocks(hidden))), dim=1)
 
 
 class Trunk(nn.Module):

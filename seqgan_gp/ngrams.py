@@ -1,4 +1,4 @@
-"""The n-gram Jensen-Shannon score of generated text, and the Markov chains that it is read against.
+"""The n-gram Jensen-Shannon score of generated text.
 
 Lines are rows of integer symbols, shape (N, L), already cut and padded to L; padding counts like any other symbol.
 An n-gram is a window of n symbols within one row. Its key is its symbols packed into one 64-bit word, first symbol
@@ -10,7 +10,6 @@ The score is that of Gulrajani et al. 2017, "Improved Training of Wasserstein GA
 
 from __future__ import annotations
 
-import copy
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 MAX_SYMBOLS = 1 << 21  # every Unicode code point fits, and six of them fit two words
-BLOCK = 1 << 23  # windows counted at a time: bounds the memory, about 0.5 GB
-SLOTS = 1 << 21  # of the hash table that takes the frequent n-grams out before sorting
+BLOCK = 1 << 23  # windows counted at a time: keeps the working memory below about 0.5 GB
+SLOTS = 1 << 19  # of the hash table that takes the frequent n-grams out before sorting
 FORMAT = 1  # of saved references
 
 Tally = tuple[np.ndarray, np.ndarray]  # sorted distinct keys (D,), and how often each occurs (D,) int64
@@ -63,7 +62,7 @@ def count(rows: np.ndarray, n: int, symbols: int = MAX_SYMBOLS) -> Counts:
     length = rows.shape[1]
     if not 1 <= n <= length:
         raise ValueError(f"{n}-grams do not fit lines of {length} symbols")
-    bits = _bits(symbols)
+    bits = symbol_bits(symbols)
     if n > 2 * (64 // bits):
         raise ValueError(f"{n}-grams of {symbols} symbols need more than the 128 bits of a key")
     done: list[Tally] = []
@@ -96,7 +95,7 @@ def jensen_shannon(reference: Counts, sample: Counts) -> float:
             f"{sample.n}-grams of {sample.symbols}: count both alike"
         )
     small, large = sorted((reference, sample), key=len)
-    at, shared = _find(large.keys, small.keys)
+    at, shared = find_sorted(large.keys, small.keys)
     in_small, in_large = small.counts[shared], large.counts[at[shared]]
     p, q = in_small / small.total, in_large / large.total
     m = (p + q) / 2
@@ -106,6 +105,7 @@ def jensen_shannon(reference: Counts, sample: Counts) -> float:
     return float(np.clip(bits / 2, 0.0, 1.0))
 
 
+@dataclass(frozen=True, eq=False)
 class Reference:
     """The n-grams of a corpus for n = 1..max_n, counted once and compared with many samples.
 
@@ -116,11 +116,10 @@ class Reference:
         counts: n -> Counts.
     """
 
-    def __init__(self, num_lines: int, length: int, symbols: int, counts: dict[int, Counts]):
-        self.num_lines = num_lines
-        self.length = length
-        self.symbols = symbols
-        self.counts = counts
+    num_lines: int
+    length: int
+    symbols: int
+    counts: dict[int, Counts]
 
     @classmethod
     def count(cls, rows: np.ndarray, max_n: int = 6, symbols: int = MAX_SYMBOLS) -> Reference:
@@ -132,7 +131,7 @@ class Reference:
         for n in range(max_n - 1, 0, -1):
             # The n-grams are the beginnings of the (n+1)-grams, and the last window of each line.
             ends = count(rows[:, -n:], n, symbols)
-            beginnings = _sum_runs(_without_last(tally[0], n + 1, _bits(symbols)), tally[1])
+            beginnings = sum_runs(without_last(tally[0], n + 1, symbol_bits(symbols)), tally[1])
             tally = _merge(beginnings, (ends.keys, ends.counts))
             counts[n] = Counts(n, symbols, *tally, counts[n + 1].total + ends.total)
         return cls(*rows.shape, symbols, dict(sorted(counts.items())))
@@ -181,8 +180,8 @@ class Reference:
         about = archive["about"]
         _require(about.shape == (5,) and about.dtype.kind == "i" and about[0] == FORMAT, "its format is unknown")
         num_lines, length, symbols, max_n = (int(value) for value in about[1:])
-        _require(num_lines >= 1 and 1 <= symbols <= MAX_SYMBOLS, "its sizes make no sense")
-        _require(1 <= max_n <= min(length, 2 * (64 // _bits(symbols))), "its sizes make no sense")
+        sensible = num_lines >= 1 and 1 <= symbols <= MAX_SYMBOLS
+        _require(sensible and 1 <= max_n <= min(length, 2 * (64 // symbol_bits(symbols))), "its sizes make no sense")
         names = {"about"} | {f"{kind}_{n}" for kind in ("keys", "counts") for n in range(1, max_n + 1)}
         _require(len(members) == len(names) and set(archive.files) == names, "its members are not those expected")
         counts = {}
@@ -190,89 +189,6 @@ class Reference:
             total = num_lines * (length - n + 1)
             counts[n] = _restore(n, symbols, archive[f"keys_{n}"], archive[f"counts_{n}"], total)
         return cls(num_lines, length, symbols, counts)
-
-
-class MarkovChain:
-    """A Markov chain over symbols: P(next | previous `order` symbols) as frequent as in its training rows.
-
-    These are the approximations to English of Shannon 1948, "A Mathematical Theory of Communication", section 3.
-    The beginning of a line is a context of its own: each row is taken to follow `order` START symbols. A context
-    that was never continued in training, because it only ended rows, backs off to the next shorter one, down to
-    order 0.
-
-    Args:
-        rows: (N, L) integer symbols in [0, symbols), padding included as ordinary symbols.
-        order: length of the context, >= 0.
-        symbols: size of the alphabet.
-
-    Raises:
-        ValueError: the rows are not such an array, or the order is negative or needs more than 128 bits a context.
-    """
-
-    def __init__(self, rows: np.ndarray, order: int, symbols: int = MAX_SYMBOLS):
-        if order < 0:
-            raise ValueError(f"a Markov chain of order {order} does not exist")
-        rows = np.asarray(rows)
-        self.order = order
-        # Only symbols that occur are numbered, which keeps the keys short; START is the number after the last.
-        self._alphabet = count(rows, 1, symbols).keys.astype(rows.dtype)
-        self._start = len(self._alphabet)
-        number = np.zeros(int(self._alphabet[-1]) + 1, np.min_scalar_type(self._start))
-        number[self._alphabet] = np.arange(self._start)
-        padded = np.full((len(rows), order + rows.shape[1]), self._start, number.dtype)
-        step = BLOCK // rows.shape[1] + 1
-        for i in range(0, len(rows), step):
-            padded[i : i + step, order:] = number[rows[i : i + step]]
-        self._levels = [_Transitions(count(padded[:, order - k :], k + 1, self._start + 1)) for k in range(order + 1)]
-
-    def sample(self, num: int, length: int, seed: int) -> np.ndarray:
-        """Draw `num` lines of `length` symbols: (num, length) of the training rows' dtype, a function of the seed."""
-        generator = np.random.default_rng(seed)
-        line = np.full((num, self.order + length), self._start, np.uint64)
-        for end in range(self.order, self.order + length):
-            line[:, end] = self._next(line[:, end - self.order : end], generator.random(num))
-        return self._alphabet[line[:, self.order :]]
-
-    def _next(self, context: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        symbol = np.empty(len(context), np.uint64)
-        waiting = np.arange(len(context))
-        for order in range(self.order, -1, -1):
-            suffix = context[waiting, self.order - order :]
-            found, drawn = self._levels[order].draw(suffix, uniform[waiting])
-            symbol[waiting[found]] = drawn
-            waiting = waiting[~found]
-        return symbol
-
-
-def markov_chains(rows: np.ndarray, max_order: int, symbols: int = MAX_SYMBOLS) -> dict[int, MarkovChain]:
-    """Chains of order 1..max_order over the same rows; each equals `MarkovChain(rows, order, symbols)`.
-
-    The longest one holds the tables of the shorter ones to back off to, so they cost nothing more.
-    """
-    longest = MarkovChain(rows, max_order, symbols)
-    chains = {order: copy.copy(longest) for order in range(1, max_order + 1)}
-    for order, chain in chains.items():
-        chain.order = order
-    return chains
-
-
-class _Transitions:
-    """What followed each context of k symbols, from the counts of the (k+1)-grams."""
-
-    def __init__(self, grams: Counts):
-        self.order = grams.n - 1
-        self.bits = _bits(grams.symbols)
-        self.contexts, self.totals = _sum_runs(_without_last(grams.keys, grams.n, self.bits), grams.counts)
-        self.before = np.cumsum(self.totals) - self.totals
-        self.cumulative = np.cumsum(grams.counts)
-        self.symbols = _words(grams.keys)[:, -1] & ((1 << self.bits) - 1)
-
-    def draw(self, context: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the contexts (M, k) are known, (M,) bool, and a next symbol for each of those."""
-        at, known = _find(self.contexts, _pack(context, self.order, self.bits)[:, 0])
-        at = at[known]
-        rank = self.before[at] + (uniform[known] * self.totals[at]).astype(np.int64)
-        return known, self.symbols[np.searchsorted(self.cumulative, rank, side="right")]
 
 
 def _checked(rows: np.ndarray, symbols: int) -> np.ndarray:
@@ -292,25 +208,28 @@ def _require(condition: bool, complaint: str) -> None:
         raise ValueError(complaint)
 
 
-def _bits(symbols: int) -> int:
+def symbol_bits(symbols: int) -> int:
+    """How many bits a symbol of an alphabet takes."""
     return max(1, (symbols - 1).bit_length())
 
 
-def _pack(block: np.ndarray, n: int, bits: int) -> np.ndarray:
+def pack(block: np.ndarray, n: int, bits: int) -> np.ndarray:
     """The keys of all windows: (M, L) uint64 -> (M, L - n + 1)."""
-    windows = block.shape[1] - n + 1
     fit = 64 // bits
-
-    def word(first: int, last: int) -> np.ndarray:
-        packed = np.zeros((len(block), windows), np.uint64)
-        for i in range(first, last):
-            packed <<= bits
-            packed |= block[:, i : i + windows]
-        return packed
-
+    windows = block.shape[1] - n + 1
     if n <= fit:
-        return word(0, n)
-    return _two_words(np.stack([word(0, fit), word(fit, n)], axis=-1))[..., 0]
+        return _pack_word(block, n, bits)
+    high, low = _pack_word(block, fit, bits), _pack_word(block, n - fit, bits)
+    return _two_words(np.stack([high[:, :windows], low[:, -windows:]], axis=-1))[..., 0]
+
+
+def _pack_word(block: np.ndarray, n: int, bits: int) -> np.ndarray:
+    if n < 2:
+        return block if n else np.zeros((len(block), block.shape[1] + 1), np.uint64)
+    left = _pack_word(block, n - n // 2, bits)
+    right = _pack_word(block, n // 2, bits) if n % 2 else left
+    windows = block.shape[1] - n + 1
+    return left[:, :windows] << (n // 2 * bits) | right[:, -windows:]
 
 
 def _two_words(words: np.ndarray) -> np.ndarray:
@@ -318,14 +237,14 @@ def _two_words(words: np.ndarray) -> np.ndarray:
     return words.astype(">u8").view("S16")
 
 
-def _words(keys: np.ndarray) -> np.ndarray:
+def as_words(keys: np.ndarray) -> np.ndarray:
     """(D,) keys -> (D, 1 or 2) uint64."""
     return keys.view(">u8").astype(np.uint64).reshape(-1, 2) if keys.dtype.kind == "S" else keys[:, None]
 
 
-def _without_last(keys: np.ndarray, n: int, bits: int) -> np.ndarray:
+def without_last(keys: np.ndarray, n: int, bits: int) -> np.ndarray:
     """Cut the last symbol off the keys of n-grams; sorted keys stay sorted, with repeats."""
-    words = _words(keys)
+    words = as_words(keys)
     fit = 64 // bits
     if n == fit + 1:
         return words[:, 0]
@@ -341,7 +260,7 @@ def _blocks(rows: np.ndarray, n: int, bits: int) -> Iterator[np.ndarray]:
         block = rows[first : first + large]
         keys = np.empty((len(block), windows), np.uint64 if n <= 64 // bits else "S16")
         for i in range(0, len(block), small):
-            keys[i : i + small] = _pack(block[i : i + small].astype(np.uint64), n, bits)
+            keys[i : i + small] = pack(block[i : i + small].astype(np.uint64), n, bits)
         yield keys.ravel()
 
 
@@ -352,30 +271,37 @@ def _tally(keys: np.ndarray, key_bits: int) -> Tally:
         seen = np.flatnonzero(counts)
         return seen.astype(np.uint64), counts[seen]
     if len(keys) < SLOTS:
-        return _sum_runs(np.sort(keys), np.ones(len(keys), np.int64))
+        return sum_runs(np.sort(keys), np.ones(len(keys), np.int64))
     # Text repeats itself: most windows are of few n-grams. Let whichever key is written last own its slot of a hash
-    # table, count the windows a slot, and sort only the keys that do not own theirs. Twice as fast as sorting all.
-    slot = np.zeros(len(keys), np.uint64)
-    for word in keys.view(np.uint64).reshape(len(keys), -1).T:
-        slot += word
-        slot *= 0x9E3779B97F4A7C15  # Fibonacci hashing: Knuth, The Art of Computer Programming 3, section 6.4
-    slot = (slot >> (64 - (SLOTS - 1).bit_length())).view(np.int64)
-    owner = np.empty(SLOTS, keys.dtype)
-    owner[slot] = keys
-    others = np.flatnonzero(owner.take(slot, mode="clip") != keys)  # "clip" skips a check of the indices
-    counts = np.bincount(slot, minlength=SLOTS) - np.bincount(slot[others], minlength=SLOTS)
-    seen = np.flatnonzero(counts)
-    return _merge((owner[seen], counts[seen]), (keys[others], np.ones(len(others), np.int64)))
+    # table, count the windows a slot, and sort only the owners and the keys of others. Twice as fast as sorting all.
+    slots = _slots(keys)
+    owners = np.empty(SLOTS, keys.dtype)
+    owners[slots] = keys
+    other = np.flatnonzero(owners.take(slots, mode="clip") != keys)  # "clip" skips a check of the indices
+    counts = np.bincount(slots, minlength=SLOTS) - np.bincount(slots[other], minlength=SLOTS)
+    frequent = np.sort(owners[counts > 0])
+    rest = sum_runs(np.sort(keys[other]), np.ones(len(other), np.int64))
+    return _merge((frequent, counts[_slots(frequent)]), rest)
+
+
+def _slots(keys: np.ndarray) -> np.ndarray:
+    """Fibonacci hashing (Knuth, The Art of Computer Programming 3, section 6.4) of the words of each key."""
+    words = keys.view(np.uint64).reshape(len(keys), keys.itemsize // 8)
+    mixed = words[:, 0] * 0x9E3779B97F4A7C15
+    for word in words.T[1:]:
+        mixed = (mixed + word) * 0x9E3779B97F4A7C15
+    mixed >>= 64 - (SLOTS - 1).bit_length()
+    return mixed.view(np.int64)
 
 
 def _merge(*parts: Tally) -> Tally:
     """Add tallies up."""
     keys = np.concatenate([keys for keys, _ in parts])
     order = np.argsort(keys, kind="stable")  # takes advantage of parts that are sorted already
-    return _sum_runs(keys[order], np.concatenate([counts for _, counts in parts])[order])
+    return sum_runs(keys[order], np.concatenate([counts for _, counts in parts])[order])
 
 
-def _sum_runs(keys: np.ndarray, counts: np.ndarray) -> Tally:
+def sum_runs(keys: np.ndarray, counts: np.ndarray) -> Tally:
     """Add up the counts of equal neighbours: of sorted keys, all that are equal."""
     first = np.ones(len(keys), bool)
     first[1:] = keys[1:] != keys[:-1]
@@ -383,7 +309,7 @@ def _sum_runs(keys: np.ndarray, counts: np.ndarray) -> Tally:
     return keys[starts], np.add.reduceat(counts, starts)
 
 
-def _find(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_sorted(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each wanted key stands among sorted keys, and whether it is there at all."""
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return at, keys[at] == wanted
@@ -395,14 +321,14 @@ def _narrow(values: np.ndarray) -> np.ndarray:
 
 def _restore(n: int, symbols: int, keys: np.ndarray, counts: np.ndarray, total: int) -> Counts:
     """Check what a file says the counts are."""
-    bits = _bits(symbols)
+    bits = symbol_bits(symbols)
     fit = 64 // bits
     _require(keys.ndim == 1 and len(keys) > 0 and keys.shape == counts.shape, f"its {n}-grams have a wrong shape")
     kind_fits = keys.dtype.kind == "u" if n <= fit else keys.dtype == "S16"
     _require(kind_fits and counts.dtype.kind == "u", f"its {n}-grams have a wrong type")
     keys = keys.astype(np.uint64) if n <= fit else keys
     _require(bool(np.all(keys[1:] > keys[:-1])), f"its {n}-grams are not in order")
-    for word, held in zip(_words(keys).T, (min(n, fit), n - fit), strict=False):
+    for word, held in zip(as_words(keys).T, (min(n, fit), n - fit), strict=False):
         _require(int(word.max()) >> (bits * held) == 0, f"its {n}-grams hold unknown symbols")
     # A float64 sum cannot wrap around, and is exact where it can equal the total.
     _require(total < 1 << 53 and counts.min() > 0, f"its {n}-grams have impossible counts")

@@ -14,7 +14,8 @@ import numpy as np
 from gan_core.files import DamagedError, sealed_folder, verify
 from seqgan_gp.corpus import Corpus, cache_root, folder_to_write, row_hashes
 from seqgan_gp.lines import END
-from seqgan_gp.ngrams import Reference, markov_chains
+from seqgan_gp.markov import markov_chains
+from seqgan_gp.ngrams import Reference
 from seqgan_gp.tokenizer import PAD, UNK, Tokenizer
 
 MAX_N = 6  # the longest n-gram scored

@@ -1,0 +1,1 @@
+"""Speed, each as a ratio measured in one run: `python -m benchmarks.NAME`."""

@@ -1,0 +1,64 @@
+"""Precision and compilation change how a step runs, not what it computes."""
+
+import pytest
+import torch
+
+from gan_core.engine import Engine, pick_device
+from gan_core.errors import UsageError
+from gan_core.parts import REGISTRY, Penalty
+from tests.toy import CPU, ToyDomain, game, play
+
+
+def gradients(parts, **values):
+    played = game(parts, **values)
+    real = ToyDomain().batch(torch.arange(8).numpy(), CPU)
+    played.critic.learn = lambda loss: (loss.backward(), {"gradient": loss, "skipped": torch.zeros(())})[1]
+    played.critic_step(real)
+    return torch.cat([p.grad.flatten() for p in played.critic.net.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("penalty", ["gp", "r1"])
+def test_penalty_gradients_compiled_equal_eager(penalty):
+    """Trap 6: compilation that drops or refuses the penalty's gradient."""
+    eager = gradients(["wasserstein", penalty])
+    compiled = gradients(["wasserstein", penalty], compile=True)
+    alone = gradients(["wasserstein"])
+    assert not torch.allclose(eager, alone, atol=1e-3)  # the penalty has a gradient to lose
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, p in REGISTRY.items() if issubclass(p, Penalty)])
+def test_every_penalty_compiled_equals_eager(name):
+    eager, compiled = gradients(["wasserstein", name]), gradients(["wasserstein", name], compile=True)
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
+
+
+def test_bf16_is_near_fp32_and_slopes_stay_wide():
+    fp32, bf16 = gradients(["wasserstein", "gp"]), gradients(["wasserstein", "gp"], precision="bf16")
+    assert torch.cosine_similarity(fp32, bf16, dim=0) > 0.999
+    played = game(["wasserstein", "gp"], precision="bf16")
+    play(played, 2, ToyDomain())
+    assert all(p.dtype == torch.float32 for p in played.critic.net.parameters())
+    assert played.penalties[0].slope.dtype == torch.float32
+
+
+def test_a_failing_compilation_is_one_sentence_and_the_step_goes_on(capsys, monkeypatch):
+    def refuse(function, **options):
+        def fail(*args):
+            raise torch._dynamo.exc.Unsupported("no compiler here\nand more lines")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    wrapped = Engine(CPU, compile=True).wrap(lambda x: x + 1)
+    assert wrapped(1) == 2 and wrapped(2) == 3
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "--compile" in printed and "no compiler here" in printed
+
+
+def test_an_impossible_device_is_one_sentence():
+    for name in ("nonsense", "cuda:99", "meta:0:1"):
+        with pytest.raises(UsageError, match=r"--device"):
+            pick_device(name)
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
