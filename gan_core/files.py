@@ -36,6 +36,12 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """A manifest as it is written: JSON in one form only, with the SHA-256 of the rest in it."""
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**manifest, "sha256": digest}, indent=1, sort_keys=True) + "\n"
+
+
 @contextmanager
 def sealed_folder(target: Path, **about: Any) -> Iterator[Path]:
     """Yield a temporary folder to fill; on success it becomes `target`, with a manifest, in one rename.
@@ -52,7 +58,7 @@ def sealed_folder(target: Path, **about: Any) -> Iterator[Path]:
         files = sorted(path for path in temporary.iterdir())
         entries = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files}
         manifest = temporary / MANIFEST
-        manifest.write_text(json.dumps({**about, "files": entries}, indent=1) + "\n")
+        manifest.write_text(manifest_text({**about, "files": entries}))
         for path in [*files, manifest, temporary]:
             sync(path)
         if target.exists():
@@ -78,7 +84,10 @@ def verify(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MANIFEST_LIMIT:
             raise DamagedError(f"{path} is too large to be a manifest")
-        manifest = json.loads(path.read_text())
+        text = path.read_text()
+        manifest = json.loads(text)
+        if text != manifest_text({key: value for key, value in manifest.items() if key != "sha256"}):
+            raise DamagedError(f"{path} is damaged: it does not match its own checksum")
         entries = {str(name): (int(e["bytes"]), str(e["sha256"])) for name, e in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path} is missing or unreadable") from error

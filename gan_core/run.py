@@ -29,6 +29,7 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self._lock.close()
             raise UsageError(f"{path} is being written by another process: wait for it, or start a new run") from error
         self._log = (path / "log.txt").open("a")
         self._metrics = (path / "metrics.jsonl").open("a")

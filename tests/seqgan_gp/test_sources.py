@@ -65,7 +65,7 @@ class TestFiles:
             (b"a\rb\n", ["a\rb"]),
             (b"a\n\n\nb\n", ["a", "", "", "b"]),
             ("a\u2028b\u2029c\x0bd\x0ce\x85f\x1cg\n".encode(), ["a\u2028b\u2029c\x0bd\x0ce\x85f\x1cg"]),
-            ("한국어\nעברית\nACGT\n👩‍👩‍👧\npa`ss\n".encode(), ["한국어", "עברית", "ACGT", "👩‍👩‍👧", "pa`ss"]),  # noqa: RUF001
+            ("한국어\nעברית\nACGT\n👩‍👩‍👧\npa`ss\n".encode(), ["한국어", "עברית", "ACGT", "👩‍👩‍👧", "pa`ss"]),
         ],
     )
     def test_what_ends_a_line(self, tmp_path, content, lines):

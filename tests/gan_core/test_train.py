@@ -1,0 +1,188 @@
+"""The loop on a toy domain: what it writes, that it resumes, stops on signals and time, and gives up on divergence."""
+
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+
+from gan_core import checkpoint
+from gan_core.build import build, make_parts
+from gan_core.errors import DivergedError, UsageError
+from gan_core.recipes import RECIPES
+from gan_core.run import Run, newest_run, read_config
+from gan_core.sample import Sample
+from gan_core.train import PATIENCE, Stopped, Trainer
+from tests.toy import CPU, ToyDomain, settings
+
+CONFIG = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}
+
+
+@pytest.fixture
+def create(tmp_path):
+    """Makes runs, and closes them after the test."""
+    made = []
+
+    def make(name="run"):
+        made.append(Run.create(tmp_path, name, CONFIG))
+        return made[-1]
+
+    yield make
+    for run in made:
+        run.close()
+
+
+def trainer(run, parts=("wasserstein", "gp"), domain=None, **values):
+    chosen = settings(**(dict(log_every=2, sample_every=5, save_every=3, steps=10) | values))
+    domain = domain or ToyDomain()
+    return Trainer(build(domain, make_parts(parts, {}), chosen, CPU), domain, run, chosen, CPU)
+
+
+def final(run):
+    folder = checkpoint.newest(run.checkpoints).folder
+    return {
+        name: (folder / name).read_bytes()
+        for name in ("generator.safetensors", "ema.safetensors", "critic.safetensors")
+    }
+
+
+def lines(run):
+    drop = ("seconds", "it/s")
+    read = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in drop} for line in read]
+
+
+def test_a_run_directory_holds_what_the_design_says(create):
+    run = create("toy-wgan-gp")
+    assert run.path.name == "00000-toy-wgan-gp" and read_config(run.path) == CONFIG
+    training = trainer(run)
+    training.train(math.inf)
+    training.summarise(CONFIG)
+    assert {p.name for p in run.samples.iterdir()} == {"real.txt", "000005.txt", "000010.txt"}
+    assert {p.name for p in run.checkpoints.iterdir()} == {"step-000009", "step-000010"}
+    assert any((run.path / "tensorboard").iterdir())
+    logged = lines(run)
+    assert [line["step"] for line in logged] == [2, 4, 6, 8, 10, 10]
+    assert {"critic/wasserstein", "critic/gp", "generator/wasserstein", "gp/slope"} <= set(logged[0])
+    assert logged[-1]["evaluation"]["radius"] > 0
+    summary = json.loads((run.path / "summary.json").read_text())
+    assert set(summary) == {"domain", "recipe", "preset", "steps", "seconds", "parameters", "evaluation"}
+    assert summary["steps"] == 10 and set(summary["parameters"]) == {"generator", "critic"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_stop_and_resume_equals_an_uninterrupted_run(create, recipe):
+    parts = RECIPES[recipe].parts
+    straight = create("straight")
+    trainer(straight, parts).train(math.inf)
+    for stop in (1, 4, 7):
+        run = create(f"stopped-{stop}")
+        trainer(run, parts, steps=stop).train(math.inf)
+        again = trainer(run, parts)
+        again.resume(checkpoint.newest(run.checkpoints))
+        again.train(math.inf)
+        assert final(run) == final(straight)
+        wanted = [line for line in lines(straight) if "evaluation" not in line]
+        assert [line for line in lines(run) if "evaluation" not in line] == wanted
+
+
+def test_cadences_do_not_change_training(create):
+    finals = []
+    for every in (1, 50):
+        run = create("run")
+        trainer(run, log_every=every, sample_every=every, eval_every=every, save_every=every).train(math.inf)
+        finals.append(final(run))
+    assert finals[0] == finals[1]
+
+
+def interrupt_at(training, at, number):
+    step = training._step
+
+    def stepping():
+        step()
+        if training.game.step == at:
+            os.kill(os.getpid(), number)
+
+    training._step = stepping
+
+
+def test_signals_finish_the_step_save_and_stop(create):
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        run = create("run")
+        training = trainer(run)
+        interrupt_at(training, 4, number)
+        before = signal.getsignal(number)
+        with pytest.raises(Stopped) as stopped:
+            training.train(math.inf)
+        assert stopped.value.code == code
+        assert checkpoint.newest(run.checkpoints).step == 4
+        assert signal.getsignal(number) == before
+
+
+def test_max_time_stops_saved_and_scored(create):
+    run = create("run")
+    training = trainer(run, steps=10**6)
+    training.train(0.3)
+    assert 0 < training.game.step < 10**6
+    assert checkpoint.newest(run.checkpoints).step == training.game.step
+    assert training.evaluation
+
+
+def test_divergence_is_given_up_without_losing_the_last_checkpoint(create):
+    class Broken(ToyDomain):
+        def batch(self, indices, device):
+            good = super().batch(indices, device)
+            return good if self.calls() < 12 else Sample(good.x * float("nan"))
+
+        count = 0
+
+        def calls(self):
+            self.count += 1
+            return self.count
+
+    run = create("run")
+    training = trainer(run, domain=Broken(), steps=1000)
+    with pytest.raises(DivergedError, match=f"{PATIENCE} steps in a row"):
+        training.train(math.inf)
+    assert all(torch.isfinite(p).all() for p in training.game.critic.net.parameters())
+    restored = trainer(run, steps=1000)
+    checkpoint.restore(checkpoint.newest(run.checkpoints), restored.game)
+
+
+def test_learning_rates_decay_as_named(create):
+    for decay, share in (("none", 1.0), ("linear", 0.3), ("cosine", 0.5 * (1 + math.cos(0.7 * math.pi)))):
+        run = create("run")
+        training = trainer(run, lr_decay=decay, steps=8)
+        training.train(math.inf)
+        training.game.step, training.settings = 7, settings(steps=10, lr_decay=decay, log_every=0, sample_every=0)
+        training._step()
+        assert training.game.critic.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * share)
+
+
+def test_runs_are_numbered_named_and_locked(create, tmp_path):
+    first, second = (create("a") for _ in range(2))
+    assert [run.path.name for run in (first, second)] == ["00000-a", "00001-a"]
+    with pytest.raises(UsageError, match="another process"):
+        Run(first.path)
+    first.close()
+    Run(first.path).close()
+    assert newest_run(tmp_path, "toy") == second.path
+    for name in ("../up", "a/b", "", "x" * 101, "a\nb"):
+        with pytest.raises(UsageError, match="--name"):
+            create(name)
+
+
+def test_metrics_beyond_the_checkpoint_are_forgotten(create):
+    run = create("run")
+    for step in (1, 2, 3):
+        run.metrics(step, {"x": step}, {})
+    run.close()
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "x"')  # cut short by a kill
+    again = Run(run.path)
+    again.forget_after(2)
+    again.metrics(3, {"x": 30}, {})
+    again.close()
+    assert lines(run) == [{"step": 1, "x": 1}, {"step": 2, "x": 2}, {"step": 3, "x": 30}]
