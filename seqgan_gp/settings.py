@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gan_core.errors import UsageError
 from gan_core.options import Kind, Preset
 from gan_core.parts import option
 from gan_core.settings import Settings
@@ -32,6 +33,10 @@ class TextSettings(Settings):
     kernel: int = option(5, "width of their convolutions", low=1, high=255, metavar="SYMBOLS")
     res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)
     init: str = option("paper", "initialisation: the authors' or PyTorch's", choices=INITS)
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0:
+            raise UsageError(f"--kernel {self.kernel} is even, so no convolution could be centred: give an odd number")
 
 
 # Gulrajani et al. 2017, section 5.4, and the authors' gan_language.py.

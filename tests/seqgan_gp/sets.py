@@ -1,6 +1,7 @@
 """Lines and slow counts that the n-gram and Markov tests share."""
 
 import gzip
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def plain_counts(rows, n):
     for row in rows.tolist():
         grams.update(tuple(row[i : i + n]) for i in range(len(row) - n + 1))
     return grams
+
+
+def plain_score(reference, sample, n):
+    """Straight from the definition: [KL(P||M) + KL(Q||M)] / 2 in bits."""
+    p, q = plain_counts(reference, n), plain_counts(sample, n)
+    p_total, q_total = sum(p.values()), sum(q.values())
+    first, second = [], []
+    for gram in p.keys() | q.keys():
+        a, b = p[gram] / p_total, q[gram] / q_total
+        m = (a + b) / 2
+        if a:
+            first.append(a * math.log2(a / m))
+        if b:
+            second.append(b * math.log2(b / m))
+    return (math.fsum(first) + math.fsum(second)) / 2
 
 
 @st.composite

@@ -12,22 +12,7 @@ from hypothesis import given, settings
 from seqgan_gp import ngrams
 from seqgan_gp.markov import MarkovChain
 from seqgan_gp.ngrams import Counts, Reference, count, jensen_shannon
-from tests.seqgan_gp.sets import EMOJI, ENGLISH, KOREAN, encode, plain_counts, two_sets, wordnet
-
-
-def plain_score(reference, sample, n):
-    """Straight from the definition: [KL(P||M) + KL(Q||M)] / 2 in bits."""
-    p, q = plain_counts(reference, n), plain_counts(sample, n)
-    p_total, q_total = sum(p.values()), sum(q.values())
-    first, second = [], []
-    for gram in p.keys() | q.keys():
-        a, b = p[gram] / p_total, q[gram] / q_total
-        m = (a + b) / 2
-        if a:
-            first.append(a * math.log2(a / m))
-        if b:
-            second.append(b * math.log2(b / m))
-    return (math.fsum(first) + math.fsum(second)) / 2
+from tests.seqgan_gp.sets import EMOJI, ENGLISH, KOREAN, encode, plain_counts, plain_score, two_sets, wordnet
 
 
 def as_dict(counts: Counts):

@@ -1,0 +1,107 @@
+"""The paper's networks, to the letter."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from gan_core.critic import ScoringCritic
+from gan_core.errors import UsageError
+from gan_core.options import settle
+from seqgan_gp.networks import Generator, ResBlock, Trunk, initialise
+from seqgan_gp.settings import TEXT
+
+
+def parameters(net):
+    return sum(p.numel() for p in net.parameters())
+
+
+def paper(symbols=100):
+    s = settle(TEXT, {"preset": "paper"}).settings(TEXT)
+    generator = Generator(s.z_dim, symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+    trunk = Trunk(symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+    return generator, ScoringCritic(trunk, trunk.features, {})
+
+
+def test_parameters_of_the_paper():
+    generator, critic = paper()
+    block = 2 * (512 * 512 * 5 + 512)
+    assert parameters(generator) == 128 * 512 * 32 + 512 * 32 + 5 * block + 512 * 100 + 100 == 15_277_156
+    assert parameters(critic) == 100 * 512 + 512 + 5 * block + 512 * 32 + 1 == 13_180_417
+
+
+def test_generator_emits_a_softmax_over_the_symbols():
+    generator, critic = paper(symbols=7)
+    x = generator(torch.randn(3, 128))
+    assert x.shape == (3, 7, 32)
+    torch.testing.assert_close(x.sum(1), torch.ones(3, 32))
+    assert ((x > 0) & (x < 1)).all()  # nothing was sampled or rounded
+    assert torch.equal(generator(torch.zeros(1, 128)), generator(torch.zeros(1, 128)))
+    features, heads = critic(x)
+    assert features.shape == (3, 512 * 32) and heads["score"].shape == (3,)
+    heads["score"].sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in generator.parameters())
+
+
+def test_block_is_the_formula_and_keeps_its_shortcut():
+    """Trap 2: a ReLU in place at the head of the block overwrites x, and with it the shortcut."""
+    block = ResBlock(6, 5, 0.3)
+    x = -torch.rand(2, 6, 9)
+    kept = x.clone()
+    f = block.conv2(torch.relu(block.conv1(torch.relu(x))))
+    torch.testing.assert_close(block(x) - 0.3 * f, kept)
+    assert torch.equal(x, kept)
+
+    faulty = nn.Sequential(nn.ReLU(inplace=True), block.conv1, nn.ReLU(inplace=True), block.conv2)
+    y = x.clone()
+    wrong = y + 0.3 * faulty(y)
+    assert not torch.allclose(wrong - 0.3 * f, kept)
+
+
+def test_nothing_normalises_and_nothing_is_in_place():
+    for net in paper(symbols=5):
+        kinds = {type(module) for module in net.modules()}
+        assert not any("Norm" in kind.__name__ or "Dropout" in kind.__name__ for kind in kinds)
+        assert not any(getattr(module, "inplace", False) for module in net.modules())
+
+
+def test_initialisation_of_the_authors():
+    generator, critic = paper(symbols=100)
+    for net in (generator, critic):
+        initialise(net, "paper")
+        for module in net.modules():
+            if isinstance(module, nn.Conv1d):
+                out, into, kernel = module.weight.shape
+                std = math.sqrt(4 / (kernel * (into + out)))
+            elif isinstance(module, nn.Linear):
+                std = math.sqrt(2 / sum(module.weight.shape))
+            else:
+                continue
+            assert float(module.weight.detach().std()) == pytest.approx(std, rel=0.03)
+            assert float(module.weight.detach().abs().max()) <= std * math.sqrt(3) * (1 + 1e-6)  # uniform
+            assert (module.bias == 0).all()
+
+
+def test_torchs_initialisation_is_left_alone_and_differs():
+    torch.manual_seed(0)
+    untouched = Generator(8, 5, 4, 64, 1)
+    torch.manual_seed(0)
+    net = Generator(8, 5, 4, 64, 1)
+    initialise(net, "torch")
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), untouched.parameters(), strict=True))
+    initialise(net, "paper")
+    ratio = net.blocks[0].conv1.weight.std() / untouched.blocks[0].conv1.weight.std()
+    assert 1.3 < float(ratio.detach()) < 4.7
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(UsageError, match="--kernel 4"):
+        settle(TEXT, {"kernel": 4}).settings(TEXT)
+
+
+@pytest.mark.parametrize(("length", "width", "depth", "kernel"), [(1, 4, 0, 1), (7, 3, 1, 3), (64, 8, 2, 7)])
+def test_other_sizes(length, width, depth, kernel):
+    generator, trunk = Generator(5, 9, length, width, depth, kernel), Trunk(9, length, width, depth, kernel)
+    x = generator(torch.randn(2, 5))
+    assert x.shape == (2, 9, length) and trunk(x).shape == (2, width * length)
