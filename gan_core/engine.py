@@ -1,6 +1,7 @@
 """How a step runs: its precision, and whether it is compiled. The only file that knows of either."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ def pick_device(name: str) -> torch.device:
             f"--device {name} cannot be used here: choose cpu, or see `doctor` for what there is"
         ) from error
     return device
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use so many CPU threads; 0 for as many as this process may run on."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(threads or allowed or 1)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """train-text: from options to a finished run."""
 
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -15,9 +14,9 @@ import torch
 
 from gan_core import checkpoint
 from gan_core.build import build, make_parts
-from gan_core.engine import pick_device
+from gan_core.engine import pick_device, use_threads
 from gan_core.errors import CheckpointError, UsageError
-from gan_core.options import Plan, click_options, flag, read_file, seconds, settle
+from gan_core.options import Plan, click_options, fields_of, flag, read_file, seconds, settle, variable
 from gan_core.recipes import RECIPES
 from gan_core.run import Run, newest_run, read_config, write_json
 from gan_core.settings import SAFE
@@ -47,11 +46,10 @@ def train_command(entry: Entry) -> click.Command:
         click.Option(["--dry-run"], is_flag=True, help="show the settled options and networks, and stop"),
     ]
 
+    keys = {variable(key): key for key in fields_of(kind)}
+
     def callback(**values: Any) -> None:
-        names = {option.name: option for option in click_options(kind)}
-        given = {
-            key_of(kind_key): value for kind_key, value in values.items() if kind_key in names and value is not None
-        }
+        given = {keys[name]: value for name, value in values.items() if name in keys and value is not None}
         for name in ("recipe", "preset", "add", "without"):
             if values[name]:
                 given[name] = list(values[name]) if name in ("add", "without") else values[name]
@@ -59,23 +57,11 @@ def train_command(entry: Entry) -> click.Command:
             given = read_file(kind, values["config"]) | given
         train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
 
-    keys = {option.name: key for option, key in zip(click_options(kind), option_keys(entry), strict=True)}
-
-    def key_of(name: str) -> str:
-        return keys[name]
-
     help = f"""Train a GAN on {kind.name}.
 
     With no option it trains preset {kind.preset} of recipe {kind.recipe} on the built-in data. The run's folder holds
     its options, losses, samples, scores and checkpoints. To resume, run `train-{kind.name} --resume`."""
     return click.Command(f"train-{kind.name}", params=[*control, *click_options(kind)], callback=callback, help=help)
-
-
-def option_keys(entry: Entry) -> list[str]:
-    """The keys of a domain's options, in the order of `click_options`."""
-    from gan_core.options import fields_of
-
-    return list(fields_of(entry.kind))
 
 
 def train(
@@ -97,7 +83,7 @@ def train(
     settings: Any = plan.settings(kind)
     until = seconds(settings.max_time)
     device = pick_device(settings.device)
-    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
+    use_threads(settings.threads)
     domain = entry.open(settings)
     if config is not None and path is not None and config["data"]["fingerprint"] != domain.fingerprint:
         raise CheckpointError(f"--resume {path}: --data {settings.data} is not what the run was trained on: restore it")
