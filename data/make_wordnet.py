@@ -17,7 +17,7 @@ from pathlib import Path
 
 PARTS = {"noun": "data.noun", "verb": "data.verb", "adjective": "data.adj", "adverb": "data.adv"}
 ALPHABET = set(string.ascii_letters + string.digits + " !$%'(),-./:;?")
-SHORTEST = 3  # characters
+SHORTEST = 24  # characters: what is shorter is a label ("northern California") more often than a sentence
 
 # What may follow a quoted example: an author or a note in parentheses.
 AFTER = re.compile(r'(?<=") *(-.*|[A-Z][^"]*|\([^"]*\))$')
@@ -92,16 +92,16 @@ def write(path: Path, lines: list[str]) -> None:
         file.write("".join(line + "\n" for line in lines).encode())
 
 
-def judge(text: str, seen: set[str]) -> str:
+def judge(text: str, seen: set[str], shortest: int) -> str:
     """Say "kept", or why a line is dropped."""
-    if len(text) < SHORTEST or text == text.upper():
+    if len(text) < shortest or text == text.upper():
         return "dropped: too short, or no lower-case letter"
     if not ALPHABET.issuperset(text):
         return "dropped: character outside the alphabet"
     return "dropped: duplicate" if text in seen else "kept"
 
 
-def make(database: Path, out: Path) -> Counter[tuple[str, str]]:
+def make(database: Path, out: Path, shortest: int = SHORTEST) -> Counter[tuple[str, str]]:
     """Write the sentences and their licence; count what became of each (definition or example, fate)."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "LICENSE").write_text(licence(database / PARTS["noun"]), encoding="utf-8")
@@ -110,7 +110,7 @@ def make(database: Path, out: Path) -> Counter[tuple[str, str]]:
     for part, name in PARTS.items():
         lines = []
         for kind, text in read(database / name):
-            fate = judge(text, seen)
+            fate = judge(text, seen, shortest)
             fates[kind, fate] += 1
             if fate == "kept":
                 seen.add(text)
@@ -155,8 +155,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("database", type=Path, help="folder of data.noun, data.verb, data.adj and data.adv")
     parser.add_argument("out", type=Path, nargs="?", default=Path(__file__).parent / "wordnet")
+    parser.add_argument(
+        "--shortest", type=int, default=SHORTEST, metavar="N", help="characters of the shortest line kept"
+    )
     args = parser.parse_args()
-    fates = make(args.database, args.out)
+    fates = make(args.database, args.out, args.shortest)
     reasons = sorted({fate for _, fate in fates}, reverse=True)
     print(
         table(
