@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-import gan_core.constraints
-import gan_core.losses
-import gan_core.penalties  # noqa: F401  (these three register their parts)
+import gan_core.recipes  # noqa: F401  (it brings the parts into the registry)
 from gan_core.critic import AutoencoderCritic, ScoringCritic
 from gan_core.domain import Domain
 from gan_core.engine import Engine

@@ -7,6 +7,7 @@ for that recipe, the --config file, the command line.
 
 import dataclasses
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,18 +228,15 @@ def settle_parts(names: Sequence[str], add: Iterable[str], without: Iterable[str
 
 
 def seconds(text: str) -> float:
-    """The seconds of a --max-time such as 90s, 5m or 1.5h; infinity where it is empty.
+    """The seconds of a --max-time such as 90s, 5m or 1h30m; infinity where it is empty.
 
     Raises:
         UsageError: it is none.
     """
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     if not text:
         return math.inf
-    try:
-        value = float(text[:-1]) * units[text[-1]] if text[-1] in units else float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise UsageError(f"--max-time {text!r} is no time: give one such as 90s, 5m or 2h")
-    return value
+    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+    total = sum(float(number) * units[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([dhms]?)", text))
+    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+|\d+(\.\d+)?", text) or not 0 < total < math.inf:
+        raise UsageError(f"--max-time {text!r} is no time: give one such as 90s, 5m or 1h30m")
+    return total

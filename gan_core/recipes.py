@@ -7,6 +7,9 @@ options of parts, written `part.field`; what a recipe leaves out keeps its defau
 from dataclasses import dataclass, field
 from typing import Any
 
+import gan_core.constraints
+import gan_core.losses
+import gan_core.penalties  # noqa: F401  (these three register the parts that recipes name)
 from gan_core.errors import UsageError
 
 

@@ -50,10 +50,10 @@ PRESETS = {
     "small": Preset(
         "minutes on two CPU cores",
         dict(
-            width=64, depth=2, seq_len=32, vocab_size=64, batch_size=32, steps=3000, ema=0.99,
-            max_time="4m", log_every=100, sample_every=500, eval_every=1000, save_every=500,
+            width=64, depth=2, seq_len=32, vocab_size=64, batch_size=32, steps=4500, ema=0.995, max_time="4m15s",
+            log_every=100, sample_every=1000, eval_every=1500, save_every=500,
         ),
-        {"wgan-gp": dict(g_lr=1e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2)},
+        {"wgan-gp": dict(g_lr=2e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2)},
     ),
     "paper": Preset("the publication's sizes and schedule, days on a GPU", PAPER, {"wgan-gp": PAPER_ADAM}),
     "ttur": Preset(

@@ -83,9 +83,9 @@ def test_files(tmp_path):
 
 
 def test_times():
-    assert [seconds(t) for t in ("90s", "5m", "1.5h", "2d", "10")] == [90, 300, 5400, 172800, 10]
+    assert [seconds(t) for t in ("90s", "5m", "1.5h", "2d", "10", "4m15s")] == [90, 300, 5400, 172800, 10, 255]
     assert seconds("") == float("inf")
-    for text in ("soon", "-5m", "0s", "nan", "infm", "m"):
+    for text in ("soon", "-5m", "0s", "nan", "infm", "m", "5 m", "5m3", "9" * 400 + "d"):
         with pytest.raises(UsageError, match="--max-time"):
             seconds(text)
 
