@@ -100,13 +100,14 @@ class Relativistic(Loss, name="relativistic"):
 class Began(Loss, name="began"):
     """Berthelot et al. 2017, equation 5 and section 3.4, arXiv 1703.10717: boundary equilibrium.
 
-    The score is an energy L(v), the mean absolute reconstruction error.
+    The score is an energy L(v) = mean |v - D(v)|^norm, the reconstruction error.
     critic: E L(x) - k E L(G);  generator: E L(G);  then k <- clip(k + rate (gamma E L(x) - E L(G)), 0, 1), k0 = 0.
     Convergence measure M = E L(x) + |gamma E L(x) - E L(G)|.
     """
 
     gamma: float = option(0.5, "diversity ratio E L(G) / E L(x) that is held; 0.3 to 0.7", above=0.0, high=1.0)
     rate: float = option(0.001, "how fast k follows (the paper's lambda_k)", above=0.0)
+    norm: int = option(1, "power of the reconstruction error, 1 or 2 (the paper's eta)", low=1, high=2)
     k: Tensor = buffer()
     m_global: Tensor = buffer()
 
@@ -115,7 +116,7 @@ class Began(Loss, name="began"):
         self.register_buffer("m_global", torch.zeros(()))
 
     def needs(self, num_classes: int) -> Needs:
-        return Needs(energy=1)
+        return Needs(energy=self.norm)
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
         return real.score.mean() - self.k * fake.score.mean()

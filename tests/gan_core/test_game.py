@@ -196,6 +196,14 @@ class TestRefusals:
             game(["hinge", "spectral", "weight-norm"])
 
 
+@pytest.mark.parametrize("norm", [1, 2])
+def test_an_autoencoders_score_is_its_mean_error(norm):
+    critic = game(["began"], numbers={"began.norm": norm}).critic.net
+    x = torch.randn(5, 2, 3)
+    error = (x - critic.decoder(critic.encode(critic.trunk(x)))).abs() ** norm
+    torch.testing.assert_close(judge(critic, Sample(x)).score, error.mean((1, 2)))
+
+
 def test_verdicts_are_per_sample_and_joined_verdicts_equal_separate_ones():
     for parts in (["wasserstein"], ["began"]):
         critic = game(parts).critic.net

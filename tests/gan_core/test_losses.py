@@ -125,6 +125,12 @@ def test_relativistic_needs_both_sides_and_began_state():
     assert set(REGISTRY["began"]().state_dict()) == {"k", "m_global"}
 
 
+def test_energies_are_of_the_power_asked_for():
+    assert [REGISTRY["began"](norm=n).needs(0).energy for n in (1, 2)] == [1, 2] and REGISTRY["ebgan"]().needs(
+        0
+    ).energy == 2
+
+
 def test_began_controller_moves_as_the_formula_says():
     loss = REGISTRY["began"](gamma=0.5, rate=0.01)
     k = 0.0
