@@ -102,13 +102,8 @@ class Game:
         seed: int = 0,
         num_classes: int = 0,
     ) -> None:
-        self.generator, self.critic, self.prior, self.engine, self.seed = (
-            generator,
-            critic,
-            prior,
-            engine,
-            seed,
-        )
+        self.generator, self.critic = generator, critic
+        self.prior, self.engine, self.seed = prior, engine, seed
         self.losses, self.penalties = list(losses), list(penalties)
         self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
         self.step = 0

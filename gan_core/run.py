@@ -134,6 +134,15 @@ def newest_run(outdir: Path, domain: str) -> Path:
     raise CheckpointError(f"there is no {domain} run in {outdir} to resume: start one without --resume")
 
 
+def run_folder(path: str | Path) -> Path:
+    """A run directory as a user names it: the folder itself, or a file or folder inside it."""
+    path = Path(path)
+    for candidate in (path, *path.parents):
+        if (candidate / "config.json").is_file():
+            return candidate
+    return path
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all."""
     replace_text(path, json.dumps(value, indent=1) + "\n")

@@ -5,7 +5,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -232,12 +231,3 @@ def headline(means: dict[str, float]) -> dict[str, str]:
     }
     parts = {key: key.rpartition("/")[2] for key in means if not key.startswith(("critic/", "generator/"))}
     return {key: name for key, name in (fixed | parts).items() if key in means}
-
-
-def run_folder(path: str | Path) -> Path:
-    """A run directory as a user names it: the folder itself, or a file or folder inside it."""
-    path = Path(path)
-    for candidate in (path, *path.parents):
-        if (candidate / "config.json").is_file():
-            return candidate
-    return path

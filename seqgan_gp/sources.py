@@ -16,6 +16,7 @@ import stat
 import sys
 import tempfile
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ NOT_DATA = re.compile(r"\.|readme|licen[cs]e|.*\.json", re.IGNORECASE)
 REMEDY = "give a file of lines, a folder, a glob pattern, hf:ID, or the built-in --data wordnet"
 
 
-class Source:
+class Source(ABC):
     """Lines of text that can be read as often as needed.
 
     Attributes:
@@ -72,13 +73,13 @@ class Source:
         if not self.counts["lines"]:
             raise DataError(f"{self.description} is empty: {REMEDY}")
 
+    @abstractmethod
     def pieces(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield a name for messages and the raw bytes, in pieces of any size, of each file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 of the content in hexadecimal: the same on every machine, whatever the files are called."""
-        raise NotImplementedError
 
 
 class FileSource(Source):

@@ -12,8 +12,8 @@ from gan_core.domain import Draw
 from gan_core.engine import pick_device
 from gan_core.errors import CheckpointError
 from gan_core.prior import Prior
-from gan_core.run import read_config
-from gan_core.train import drawing, run_folder
+from gan_core.run import read_config, run_folder
+from gan_core.train import drawing
 from seqgan_gp_cli.domains import Entry, entry_of, plan_of
 
 

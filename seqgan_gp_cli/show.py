@@ -56,8 +56,7 @@ def recipes(name: str | None) -> None:
 def inspect(run: str, as_json: bool) -> None:
     """Show RUN, a run's folder: what it is, how it scores, and whether its newest checkpoint is whole."""
     from gan_core.checkpoint import newest
-    from gan_core.run import read_config
-    from gan_core.train import run_folder
+    from gan_core.run import read_config, run_folder
     from seqgan_gp_cli.domains import entry_of
 
     path = run_folder(run)

@@ -18,9 +18,9 @@ from gan_core.engine import pick_device, use_threads
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.options import Plan, click_options, fields_of, flag, read_file, seconds, settle, variable
 from gan_core.recipes import RECIPES
-from gan_core.run import Run, newest_run, read_config, write_json
+from gan_core.run import Run, newest_run, read_config, run_folder, write_json
 from gan_core.settings import SAFE
-from gan_core.train import Stopped, Trainer, run_folder
+from gan_core.train import Stopped, Trainer
 from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of
 
 NEWEST = "<newest>"
