@@ -7,14 +7,16 @@ import torch
 from torch import nn
 
 import gan_core.recipes  # noqa: F401  (it brings the parts into the registry)
-from gan_core.critic import AutoencoderCritic, ScoringCritic
+from gan_core.conditioning import Generator
+from gan_core.critic import ENERGIES, AutoencoderCritic, Critic, ScoringCritic
 from gan_core.domain import Domain
 from gan_core.engine import Engine
 from gan_core.errors import UsageError
 from gan_core.game import Game, Player
-from gan_core.parts import Constraint, Loss, Part, Penalty, lookup, options_of
+from gan_core.parts import Conditioning, Constraint, Loss, Needs, Part, Penalty, lookup, options_of
 from gan_core.prior import Prior
 from gan_core.randomness import reseed
+from gan_core.refusals import refuse_parts
 from gan_core.schedule import OPTIMIZERS
 from gan_core.settings import Settings
 
@@ -32,17 +34,59 @@ def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
-def make_critic(domain: Domain, losses: Sequence[Loss], settings: Settings) -> nn.Module:
-    """The critic that the losses ask for: a trunk with their heads, or an autoencoder."""
-    needs = [loss.needs(domain.num_classes) for loss in losses]
-    energies = {need.energy for need in needs}
-    trunk, features = domain.trunk()
-    power = max(energies, default=0)
-    if power:
-        decoder = domain.decoder(settings.z_dim)
-        return AutoencoderCritic(trunk, features, settings.z_dim, decoder, power, domain.energy_scale)
+def make_critic(domain: Domain, parts: Sequence[Part], settings: Settings) -> Critic:
+    """A new critic that the parts ask for, a trunk with heads or an autoencoder, and the constraints that hold it."""
+    num_classes = len(domain.labels)
+    needs = needs_of(parts, num_classes)
+    way = next((part for part in parts if isinstance(part, Conditioning)), None)
+    trunk, features = domain.trunk(way.inputs(num_classes) if way else 0)
     heads = {name: width for need in needs for name, width in need.heads.items()}
-    return ScoringCritic(trunk, features, heads)
+    score = next(need.score for need in needs if need.score)
+    entry = way.entry(num_classes, features) if way else None
+    critic: Critic
+    if score in ENERGIES:
+        decoder = domain.decoder(settings.z_dim)
+        critic = AutoencoderCritic(trunk, features, settings.z_dim, decoder, heads, score, domain.energy_scale, entry)
+    else:
+        critic = ScoringCritic(trunk, features, heads, score, entry)
+    prepared(critic, domain, held(parts, "critic"))
+    return critic
+
+
+def make_generator(domain: Domain, parts: Sequence[Part], settings: Settings) -> nn.Module:
+    """A new generator, told the labels and codes that the parts ask for, with the constraints that hold it."""
+    return prepared(new_generator(domain, make_prior(domain, parts, settings)), domain, held(parts, "generator"))
+
+
+def new_generator(domain: Domain, prior: Prior) -> Generator:
+    """A domain's generator for what a prior draws, its weights as PyTorch has them.
+
+    Raises:
+        UsageError: it takes labels, and the prior draws none.
+    """
+    num_classes, by_norm = len(prior.shares), domain.labels_by_norm
+    if by_norm and not num_classes:
+        raise UsageError("--g-norm conditional is told labels, which no part of this run asks for: use --g-norm batch")
+    inputs = prior.size + (prior.codes.width if prior.codes else 0) + (0 if by_norm else num_classes)
+    return Generator(domain.generator(inputs, num_classes if by_norm else 0), num_classes, by_norm)
+
+
+def make_prior(domain: Domain, parts: Sequence[Part], settings: Settings) -> Prior:
+    """What the generator starts from: noise, and the labels and codes that the parts ask for."""
+    needs = needs_of(parts, len(domain.labels))
+    shares = domain.labels.shares if any(need.asks for need in needs) else ()
+    codes = next((need.codes for need in needs if need.codes), None)
+    return Prior(settings.z_dim, settings.noise, shares, codes)
+
+
+def needs_of(parts: Sequence[Part], num_classes: int) -> list[Needs]:
+    """What the losses and conditionings among the parts need."""
+    return [part.needs(num_classes) for part in parts if isinstance(part, Loss | Conditioning)]
+
+
+def teaches_classes(parts: Sequence[Part], num_classes: int) -> bool:
+    """Whether one of the parts teaches the critic's head `class` from labels."""
+    return any("class" in need.heads and need.labels != "none" for need in needs_of(parts, num_classes))
 
 
 def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: torch.device) -> Game:
@@ -53,12 +97,13 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     """
     losses = [part for part in parts if isinstance(part, Loss)]
     penalties = [part for part in parts if isinstance(part, Penalty)]
+    refuse_parts(parts, domain.labels)
     if settings.lr_decay == "stall" and all(loss.convergence() is None for loss in losses):
         raise UsageError("--lr-decay stall needs a measure of convergence, which no loss of this run has: use another")
     reseed(settings.seed, "initialisation")
     nets = {
         "generator": make_generator(domain, parts, settings),
-        "critic": prepared(make_critic(domain, losses, settings), domain, held(parts, "critic")),
+        "critic": make_critic(domain, parts, settings),
     }
     rates = {"generator": settings.g_lr, "critic": settings.d_lr}
     players = {}
@@ -69,14 +114,9 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     for part in parts:
         part.to(device)
     return Game(
-        players["generator"], players["critic"], losses, penalties, Prior(settings.z_dim, settings.noise),
-        Engine(device, settings.precision, settings.compile), settings.seed, domain.num_classes,
+        players["generator"], players["critic"], losses, penalties, make_prior(domain, parts, settings),
+        Engine(device, settings.precision, settings.compile), settings.seed, len(domain.labels),
     )  # fmt: skip
-
-
-def make_generator(domain: Domain, parts: Sequence[Part], settings: Settings) -> nn.Module:
-    """A new generator, with the constraints that hold it."""
-    return prepared(domain.generator(), domain, held(parts, "generator"))
 
 
 def held(parts: Sequence[Part], role: str) -> list[Constraint]:

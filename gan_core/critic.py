@@ -1,14 +1,25 @@
 """Critics: a trunk with heads, or an autoencoder whose score is an energy. And judge(), which asks them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gan_core.conditioning import LabelEntry
 from gan_core.sample import Sample, Verdict
 
 Answer = tuple[Tensor, dict[str, Tensor]]  # features (B, F) and the heads
+Heads = dict[str, Tensor]
+
+# What the score of a critic may be, from its heads.
+SCORES: dict[str, Callable[[Heads], Tensor]] = {
+    "linear": lambda heads: heads["score"].squeeze(1),
+    "class evidence": lambda heads: heads["class"].logsumexp(1),
+    "class certainty": lambda heads: -entropy(heads["class"]),
+}
+ENERGIES = {"absolute error": 1, "squared error": 2}  # the score of an autoencoder: the power of its error
+BOUNDED = ("class certainty",)  # scores that no slope of a given size can be held on
 
 
 def wide(x: Tensor) -> Tensor:
@@ -16,42 +27,75 @@ def wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-class ScoringCritic(nn.Module):
-    """A trunk, x -> (B, features), with a linear head a task; the head `score` is the adversarial one."""
-
-    energy = 0
-
-    def __init__(self, trunk: nn.Module, features: int, heads: Mapping[str, int]) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.heads = nn.ModuleDict({name: nn.Linear(features, n) for name, n in {"score": 1, **heads}.items()})
-
-    def forward(self, x: Tensor) -> Answer:
-        features = self.trunk(x)
-        heads = {name: wide(head(features)) for name, head in self.heads.items()}
-        return features, {**heads, "score": heads["score"].squeeze(1)}
+def entropy(logits: Tensor) -> Tensor:
+    """The entropy in nats of the softmax of each row of logits: (B, K) -> (B,)."""
+    logs = logits.log_softmax(1)
+    return -(logs.exp() * logs).sum(1)
 
 
-class AutoencoderCritic(nn.Module):
-    """An autoencoder; its score is the reconstruction error of each sample, E(v) = scale * mean |v - D(v)|^power.
+class Critic(nn.Module):
+    """A trunk, x -> (B, features), with linear heads, and a score (B,) for each sample.
 
-    `scale` is the domain's: 1 gives the plain mean of BEGAN and EBGAN.
+    score: what it is, of SCORES. labels: where the label of a sample enters.
     """
 
     def __init__(
-        self, trunk: nn.Module, features: int, code: int, decoder: nn.Module, power: int, scale: float
+        self, trunk: nn.Module, features: int, heads: Mapping[str, int], score: str, labels: LabelEntry | None = None
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        self.heads = nn.ModuleDict({name: nn.Linear(features, n) for name, n in heads.items()})
+        self.labels = labels or LabelEntry()
+        self.score_kind = score
+
+
+class ScoringCritic(Critic):
+    """A critic whose score is a head of its own, or is made of the head `class`."""
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        heads: Mapping[str, int],
+        score: str = "linear",
+        labels: LabelEntry | None = None,
+    ) -> None:
+        heads = {"score": 1, **heads} if score == "linear" else heads
+        super().__init__(trunk, features, heads, score, labels)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
+        features = self.trunk(self.labels.enter(x, y))
+        heads = {name: wide(head(features)) for name, head in self.heads.items()}
+        return features, {**heads, "score": SCORES[self.score_kind](heads) + self.labels.bonus(wide(features), y)}
+
+
+class AutoencoderCritic(Critic):
+    """An autoencoder; its score is the reconstruction error of each sample, E(v) = scale * mean |v - D(v)|^power.
+
+    `scale` is the domain's: 1 gives the plain mean of BEGAN and EBGAN. The heads look at the encoding.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        code: int,
+        decoder: nn.Module,
+        heads: Mapping[str, int],
+        score: str,
+        scale: float,
+        labels: LabelEntry | None = None,
+    ) -> None:
+        super().__init__(trunk, code, heads, score, labels)
         self.encode = nn.Linear(features, code)
         self.decoder = decoder
-        self.energy = power
         self.scale = scale
 
-    def forward(self, x: Tensor) -> Answer:
-        code = wide(self.encode(self.trunk(x)))
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
+        code = wide(self.encode(self.trunk(self.labels.enter(x, y))))
+        heads = {name: wide(head(code)) for name, head in self.heads.items()}
         error = (x - wide(self.decoder(code))).abs().flatten(1)
-        return code, {"score": self.scale * error.pow(self.energy).mean(1)}
+        return code, {**heads, "score": self.scale * error.pow(ENERGIES[self.score_kind]).mean(1)}
 
 
 def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
@@ -61,11 +105,11 @@ def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
     the verdict and the gradient come out of one forward pass, which torch.compile takes as one graph.
     """
     if not slope:
-        features, heads = critic(sample.x)
+        features, heads = critic(sample.x, sample.y)
         return Verdict(sample, features, heads)
 
     def total(x: Tensor) -> "tuple[Tensor, Answer]":  # quoted: torch.compile cannot evaluate it
-        features, heads = critic(x)
+        features, heads = critic(x, sample.y)
         return heads["score"].sum(), (features, heads)
 
     gradient, (features, heads) = torch.func.grad(total, has_aux=True)(sample.x)

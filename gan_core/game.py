@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_core.critic import judge, judge_both, mixes_samples
+from gan_core.critic import judge, judge_both
 from gan_core.engine import Engine
-from gan_core.errors import UsageError
 from gan_core.parts import Constraint, Loss, Part, Penalty
 from gan_core.prior import Prior
 from gan_core.randomness import reseed
-from gan_core.sample import Sample
+from gan_core.refusals import refuse_critic
+from gan_core.sample import Latent, Sample
 from gan_core.schedule import set_learning_rate
 
 Terms = dict[str, Tensor]
@@ -108,7 +108,7 @@ class Game:
         self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
         self.step = 0
         self.critic_turns = 0
-        refuse_impossible(critic.net, losses, penalties, num_classes)
+        refuse_critic(critic.net, losses, penalties, num_classes)
         self._critic_loss = engine.wrap(self._critic_terms)
         self._generator_loss = engine.wrap(self._generator_terms)
 
@@ -124,7 +124,8 @@ class Game:
         due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
         with frozen(self.generator.net):
             with torch.no_grad(), self.engine.autocast():
-                fake = real.at(self.generator.net(self.prior.draw(len(real), real.x.device)).to(real.x.dtype))
+                latent = self.prior.draw(len(real), real.x.device, like=real.y)
+                fake = self._made(latent).to(real.x.dtype)
             loss, terms, judged = self._critic_loss(real, fake, due)
             terms = terms | self.critic.learn(loss)
         for player_loss in self.losses:
@@ -137,7 +138,8 @@ class Game:
         """One step of the generator; `real` where `needs_reals`."""
         reseed(self.seed, "generator", self.step)
         with frozen(self.critic.net):
-            loss, terms = self._generator_loss(self.prior.draw(batch_size, device), real)
+            latent = self.prior.draw(batch_size, device, like=None if real is None else real.y)
+            loss, terms = self._generator_loss(latent, real)
             terms = terms | self.generator.learn(loss)
         self.step += 1
         return {f"generator/{name}": value for name, value in terms.items()}
@@ -161,8 +163,11 @@ class Game:
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
         return total, {name: term.detach() for name, term in terms.items()}, judged
 
-    def _generator_terms(self, noise: Tensor, real: Sample | None) -> tuple[Tensor, Terms]:
-        fake = Sample(self.generator.net(noise))
+    def _made(self, latent: Latent) -> Sample:
+        return Sample(self.generator.net(latent), latent.y, latent.code)
+
+    def _generator_terms(self, latent: Latent, real: Sample | None) -> tuple[Tensor, Terms]:
+        fake = self._made(latent)
         net = self.critic.net
         judged = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
         terms = {loss.name: loss.generator(*judged) for loss in self.losses}
@@ -199,35 +204,3 @@ def frozen(net: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-def refuse_impossible(
-    critic: nn.Module, losses: Sequence[Loss], penalties: Sequence[Penalty], num_classes: int = 0
-) -> None:
-    """Refuse parts that cannot play together.
-
-    Raises:
-        UsageError: one sentence that names the remedy.
-    """
-    if not losses:
-        raise UsageError("the run has no loss: add one, such as --add wasserstein or --recipe wgan-gp")
-    if penalties and mixes_samples(critic):
-        names = ", ".join(penalty.name for penalty in penalties)
-        raise UsageError(
-            f"the critic has batch norm, under which a slope per sample means nothing, and the run has {names}: "
-            "use a critic without it or with layer norm, or leave the penalty out with --without"
-        )
-    energy = getattr(critic, "energy", 0)
-    for loss in losses:
-        wanted = loss.needs(num_classes).energy
-        if wanted and not energy:
-            raise UsageError(
-                f"{loss.name} scores by reconstruction error and this critic is no autoencoder: "
-                f"give it an autoencoder critic, or leave {loss.name} out"
-            )
-        if wanted != energy:
-            others = ", ".join(other.name for other in losses if other is not loss)
-            raise UsageError(
-                f"{loss.name} cannot share a critic with {others or 'this kind of autoencoder'}, "
-                f"whose score is of another kind: leave one out with --without"
-            )

@@ -131,7 +131,7 @@ class Began(Loss, name="began"):
         self.register_buffer("m_global", torch.zeros(()))
 
     def needs(self, num_classes: int) -> Needs:
-        return Needs(energy=self.norm)
+        return Needs(score=("absolute error", "squared error")[self.norm - 1])
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
         return real.score.mean() - self.k * fake.score.mean()
@@ -173,7 +173,7 @@ class EnergyBased(Loss, name="ebgan"):
     }
 
     def needs(self, num_classes: int) -> Needs:
-        return Needs(energy=2)
+        return Needs(score="squared error")
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
         return real.score.mean() + relu(self.margin - fake.score).mean()

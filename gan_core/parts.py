@@ -1,4 +1,4 @@
-"""Parts: the losses, penalties and constraints that a run is the sum of, and the one registry of them.
+"""Parts: the losses, penalties, constraints and conditionings that a run is the sum of, and the one registry of them.
 
 A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields
 become command-line options (`--hinge-margin`), with the help and the limits that `option` gives them.
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, dataclass_transform
 from torch import Tensor, nn
 
 from gan_core.errors import UsageError
+from gan_core.prior import Codes
 from gan_core.sample import Verdict
 
 REGISTRY: dict[str, type["Part"]] = {}
@@ -81,17 +82,22 @@ class Part(nn.Module):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a loss must find when the game is built.
+    """What a loss or a conditioning must find when the game is built.
 
     heads: auxiliary outputs of the critic, by name and width.
-    energy: 0 for a critic with a linear score; 1 or 2 for an autoencoder whose score is the mean absolute
-        or mean squared reconstruction error.
+    score: what the critic's score is, of `critic.SCORES`; "" where that does not matter.
     reals: the generator's step must judge real samples too.
+    labels: of the training examples that must be labelled, "none", "some" or "all".
+    asks: the generator is told which label to make.
+    codes: the latent code that it is given besides the noise.
     """
 
     heads: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    energy: int = 0
+    score: str = "linear"
     reals: bool = False
+    labels: str = "none"
+    asks: bool = False
+    codes: Codes | None = None
 
 
 class Loss(Part):
@@ -133,10 +139,27 @@ class Penalty(Part):
     every: int = option(1, "apply it once in N critic steps, scaled by N", low=1, metavar="N")
 
     where: ClassVar[str] = ""  # "real" or "fake" where the slope at those very samples is wanted, else ""
+    target: ClassVar[float | None] = None  # the slope that it holds the critic to, from both sides
 
     @abstractmethod
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         """The cost, a scalar, already weighted and scaled by `every`."""
+
+
+class Conditioning(Part):
+    """A way in which the critic sees the label of a sample. The generator is then told labels too."""
+
+    def needs(self, num_classes: int) -> Needs:
+        """What it requires: a label on every training example, unless it says otherwise."""
+        return Needs(score="", labels="all", asks=True)
+
+    def inputs(self, num_classes: int) -> int:
+        """How many channels it adds to what the critic's trunk sees."""
+        return 0
+
+    @abstractmethod
+    def entry(self, num_classes: int, features: int) -> Any:
+        """The module through which labels enter a critic of so many features: see `conditioning.LabelEntry`."""
 
 
 class Constraint(Part):

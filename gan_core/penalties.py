@@ -89,6 +89,8 @@ class GradientPenalty(SlopePenalty, name="gp"):
     weight * E (||d D(v) / d v|| - 1)^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
     """
 
+    target: ClassVar[float | None] = 1.0
+
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         return at_interpolates(critic, real, fake)
 
@@ -129,6 +131,8 @@ class Dragan(SlopePenalty, name="dragan"):
     """
 
     spread: float = option(0.5, "size of the noise in standard deviations of the batch", above=0.0)
+
+    target: ClassVar[float | None] = 1.0
 
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         x = real.sample.x

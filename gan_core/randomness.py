@@ -48,6 +48,12 @@ def shuffled(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
     return out.astype(np.int64)
 
 
+def mixed_in(indices: np.ndarray, some: np.ndarray, num: int, turn: int, seed: int) -> np.ndarray:
+    """A batch's indices with the first `num` replaced by those of a shuffled stream of its own, of `some` examples."""
+    positions = np.arange(turn * num, (turn + 1) * num, dtype=np.int64)
+    return np.concatenate([some[shuffled(positions, len(some), derive(seed, "labelled"))], indices[num:]])
+
+
 def _permuted(values: np.ndarray, keys: np.ndarray, half: int, mask: np.uint64) -> np.ndarray:
     left, right = values >> np.uint64(half), values & mask
     for turn in range(ROUNDS):

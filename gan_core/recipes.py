@@ -1,15 +1,17 @@
 """Published recipes: each the sum of its parts, and the numbers of its schedule.
 
-Parts are defined in losses.py, penalties.py and constraints.py. Numbers are settings by name (settings.py) or
-options of parts, written `part.field`; what a recipe leaves out keeps its default.
+Parts are defined in losses.py, label_losses.py, penalties.py, constraints.py and conditioning.py. Numbers are settings
+by name (settings.py) or options of parts, written `part.field`; what a recipe leaves out keeps its default.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import gan_core.conditioning
 import gan_core.constraints
+import gan_core.label_losses
 import gan_core.losses
-import gan_core.penalties  # noqa: F401  (these three register the parts that recipes name)
+import gan_core.penalties  # noqa: F401  (these five register the parts that recipes name)
 from gan_core.errors import UsageError
 
 
@@ -59,6 +61,25 @@ RECIPES = {
     "ebgan": Recipe("EBGAN with pulling-away", "arXiv 1609.03126", ("ebgan",), adam(1e-3, 1e-3, 0.5, 0.999)),
     "r3gan": Recipe(
         "R3GAN", "arXiv 2501.05441", ("relativistic", "r1", "r2"), adam(2e-4, 2e-4, 0.0, 0.99)
+    ),
+    "cgan": Recipe("Conditional GAN", "arXiv 1411.1784", ("nonsaturating", "concat"), DCGAN_ADAM),
+    "acgan": Recipe("ACGAN, auxiliary classifier", "arXiv 1610.09585", ("nonsaturating", "acgan"), DCGAN_ADAM),
+    "wgan-gp-acgan": Recipe(
+        "WGAN-GP with labels", "arXiv 1704.00028", ("wasserstein", "gp", "acgan"),
+        WGAN_ADAM | {"acgan.real_weight": 1.0, "acgan.fake_weight": 0.0, "acgan.generator_weight": 0.1},
+    ),
+    "projection": Recipe(
+        "Projection discriminator, hinge", "arXiv 1802.05637", ("hinge", "spectral", "projection"),
+        adam(2e-4, 2e-4, 0.0, 0.9, critic_steps=5),
+    ),
+    "sgan": Recipe(
+        "Semi-supervised GAN, feature matching", "arXiv 1606.03498", ("sgan",),
+        adam(3e-4, 3e-4, 0.5, 0.999) | dict(labelled_share=0.5),
+    ),
+    "catgan": Recipe("CatGAN, semi-supervised", "arXiv 1511.06390", ("catgan",), DCGAN_ADAM | dict(labelled_share=0.5)),
+    "infogan": Recipe(
+        "InfoGAN", "arXiv 1606.03657", ("nonsaturating", "infogan"),
+        adam(1e-3, 2e-4, 0.5, 0.999) | dict(noise="uniform", z_dim=62),
     ),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
-"""What travels through a step: a batch, and what a critic says of it."""
+"""What travels through a step: what the generator starts from, a batch, and what a critic says of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -7,12 +8,39 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Latent:
+    """What the generator starts from.
+
+    z: (B, Z) noise. y: (B,) int64 labels that are asked for, or None. code: (B, C), see `prior.Codes`, or None.
+    """
+
+    z: Tensor
+    y: Tensor | None = None
+    code: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.z.shape[0]
+
+    def rows(self, rows: slice) -> "Latent":
+        """Some of them."""
+        return self._each(lambda part: part[rows])
+
+    def to(self, device: torch.device) -> "Latent":
+        """The same on a device."""
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Latent":
+        y, code = (None if part is None else change(part) for part in (self.y, self.code))
+        return Latent(change(self.z), y, code)
+
+
+@dataclass(frozen=True)
 class Sample:
     """A batch, channels first.
 
     x: (B, ...) values; text is (B, V, L) one-hot or softmax, images are (B, C, H, W) in [-1, 1].
-    y: (B,) int64 labels, -1 where a label is unknown, or None.
-    code: (B, K) latent code the batch was made from, or None.
+    y: (B,) int64 labels, of generated samples those asked for; -1 where a label is unknown; or None.
+    code: (B, C) latent code the batch was made from, or None.
     """
 
     x: Tensor
@@ -26,6 +54,14 @@ class Sample:
         """Both batches as one, this one first."""
         y = None if self.y is None or other.y is None else torch.cat([self.y, other.y])
         return Sample(torch.cat([self.x, other.x]), y)
+
+    def to(self, dtype: torch.dtype) -> "Sample":
+        """The same with values of a type."""
+        return self.at(self.x.to(dtype))
+
+    def without_labels(self) -> "Sample":
+        """The same values and codes."""
+        return Sample(self.x, None, self.code)
 
     def at(self, x: Tensor) -> "Sample":
         """The same labels and codes at other values."""

@@ -39,6 +39,14 @@ class Settings:
     )  # fmt: skip
     lr_patience: int = option(2000, "steps in which a stalled measure of convergence must fall", low=1, metavar="STEPS")
     ema: float = option(0.0, "decay of the generator's running average, 0 for none", low=0.0, high=0.999999)
+    classes: int = option(0, "classes that labelled data must have, 0 for any number", low=0, high=32767, metavar="N")
+    labels_per_class: int = option(
+        0, "labels kept of each class, chosen by --seed, the others hidden; 0 for all", low=0, metavar="N"
+    )  # fmt: skip
+    labelled_share: float = option(
+        0.0, "share of each batch taken from the examples that show a label, where some do not; 0 for as they come",
+        low=0.0, high=1.0, metavar="SHARE",
+    )  # fmt: skip
     z_dim: int = option(128, "dimensions of the noise", low=1, high=65536, metavar="N")
     noise: str = option("normal", "its distribution: N(0, 1) or U[-1, 1]", choices=NOISES)
     width: int = option(64, "channels of the widest layer of each network", low=1, high=16384, metavar="CHANNELS")

@@ -5,30 +5,30 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from gan_core import checkpoint
+from gan_core.build import teaches_classes
+from gan_core.critic import Critic
 from gan_core.curves import draw_curves
-from gan_core.domain import Domain, Draw
+from gan_core.domain import Domain
 from gan_core.errors import DivergedError
 from gan_core.game import Game
 from gan_core.parts import Loss, Part
-from gan_core.prior import Prior
-from gan_core.randomness import reseed, shuffled
+from gan_core.randomness import mixed_in, reseed, shuffled
 from gan_core.run import Run, write_json
 from gan_core.sample import Sample
 from gan_core.schedule import DECAYS, Stall
 from gan_core.settings import Settings
 from gan_core.stats import Means
+from gan_core.trained import PICTURED, Trained
 
 PATIENCE = 20  # steps in a row that were not finite before a run is given up
 PREVIEW = 10  # samples shown on the terminal
-SAMPLE_FILE = 64  # samples in a file of samples/
 
 
 class Stopped(Exception):
@@ -72,7 +72,7 @@ class Trainer:
         steps, started = self.settings.steps, time.monotonic()
         before = self.seconds
         if self.game.step == 0:
-            self.run.show(0, "real", self.domain.write_real(self.run.samples / "real", SAMPLE_FILE))
+            self.run.show(0, "real", self.domain.write_real(self.run.samples / "real", PICTURED))
         with self._signals(), self._bar(steps) as bar:
             while self.game.step < steps and not self.signal and time.monotonic() - started < until:
                 self._step()
@@ -147,7 +147,11 @@ class Trainer:
         positions = np.arange(turn * n, (turn + 1) * n, dtype=np.int64)
         seed = self.settings.seed + (player == "generator")
         reseed(self.settings.seed, f"data for the {player}", turn)  # what a domain draws, such as mirror images
-        return self.domain.batch(shuffled(positions, self.domain.num_examples, seed), self.device)
+        indices = shuffled(positions, self.domain.num_examples, seed)
+        share = self.settings.labelled_share if player == "critic" and len(self.domain.labelled) else 0.0
+        if share:
+            indices = mixed_in(indices, self.domain.labelled, round(share * n), turn, seed)
+        return self.domain.batch(indices, self.device)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.game.step % every == 0
@@ -166,10 +170,12 @@ class Trainer:
             print(text, flush=True)
 
     def _sample(self, bar: tqdm) -> None:
-        step = self.game.step
-        draw = self.drawing(self.settings.seed)
-        self.run.show(step, "samples", self.domain.write_samples(self.run.samples / f"{step:06d}", draw(SAMPLE_FILE)))
-        lines = self.domain.preview(draw(PREVIEW))
+        step, trained = self.game.step, self.trained()
+        for picture in trained.pictures():
+            stem = self.run.samples / (f"{picture.name}-{step:06d}" if picture.name else f"{step:06d}")
+            written = self.domain.write_samples(stem, picture.batches, picture.columns)
+            self.run.show(step, picture.name or "samples", written)
+        lines = self.domain.preview(trained.draw(PREVIEW))
         self.run.text(step, "samples", lines)
         if lines:
             text = "\n".join([f"samples at step {step}:", *("  " + line for line in lines)])
@@ -177,7 +183,7 @@ class Trainer:
             bar.write(text) if not bar.disable else print(text, flush=True)
 
     def _evaluate(self) -> None:
-        self.evaluation = self.domain.evaluate(self.drawing(self.settings.seed))
+        self.evaluation = self.domain.evaluate(self.trained())
         self.evaluated_at = self.game.step
         scalars = self.domain.scalars(self.evaluation)
         self.run.metrics(
@@ -187,9 +193,14 @@ class Trainer:
         )
         self.run.log("  ".join(f"{name} {value:.4f}" for name, value in scalars.items()))
 
-    def drawing(self, seed: int) -> Draw:
-        """A function that samples the generator's average, or the generator where there is none."""
-        return drawing(self.game.generator.best, self.game.prior, seed, self.settings.batch_size, self.device)
+    def trained(self) -> Trained:
+        """What was learned so far; samples come from the generator's average where there is one."""
+        game, settings = self.game, self.settings
+        critic = cast(Critic, game.critic.net)
+        return Trained(
+            game.generator.best, critic, game.prior, settings.seed, settings.batch_size, self.device,
+            teaches_classes(game.parts, len(self.domain.labels)),
+        )  # fmt: skip
 
     def _bar(self, steps: int) -> tqdm:
         return tqdm(
@@ -217,25 +228,6 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def drawing(net: torch.nn.Module, prior: Prior, seed: int, batch_size: int, device: torch.device) -> Draw:
-    """A function that yields samples of a generator: `num` of them in batches, sample i by (seed, i) alone.
-
-    The network is in evaluation mode meanwhile, and draws nothing from torch's default generators.
-    """
-
-    @torch.no_grad()
-    def draw(num: int) -> Iterator[Tensor]:
-        was_training = net.training
-        net.eval()
-        try:
-            for noise in prior.sequence(num, seed, batch_size):
-                yield net(noise.to(device))
-        finally:
-            net.train(was_training)
-
-    return draw
-
-
 def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
     """The few means that are shown on the terminal, by name: the two losses, and what each part shows of itself."""
     shown = {role: means[f"{role}/total"] for role in ("critic", "generator") if f"{role}/total" in means}
@@ -252,4 +244,4 @@ def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
 def legend(parts: list[Part]) -> list[str]:
     """What the names of `headline` mean, a line each."""
     meaning = {name: text for part in parts for name, text in part.meaning.items()}
-    return [f"{name + ':':<12} {text}" for name, text in meaning.items()]
+    return [f"{name + ':':<15} {text}" for name, text in meaning.items()]

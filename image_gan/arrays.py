@@ -20,7 +20,8 @@ import numpy as np
 from gan_core.errors import DataError
 from gan_core.files import sha256
 from gan_core.inputs import check_file, naming, printable
-from image_gan.sources import MAX_CLASSES, REMEDY, UNKNOWN, Block, Source, counted
+from gan_core.labels import MAX_CLASSES, UNKNOWN
+from image_gan.sources import REMEDY, Block, Source, counted
 
 BLOCK = 1 << 24  # bytes of images in memory at a time
 GZIP_MAGIC = b"\x1f\x8b"
@@ -104,8 +105,20 @@ def check_labels(labels: np.ndarray, classes: int, name: str) -> np.ndarray:
         DataError: one is neither UNKNOWN nor in [0, classes).
     """
     if labels.size and not (labels.min() >= UNKNOWN and labels.max() < classes):
-        raise DataError(f"{name} has labels from {labels.min()} to {labels.max()}: they must be 0 to {classes - 1}")
+        raise DataError(
+            f"{name} has labels from {labels.min()} to {labels.max()}, out of range for {classes} classes: mend the "
+            "labels, or fetch the file again"
+        )
     return labels.astype(np.int16)
+
+
+def check_splits(labels: dict[str, np.ndarray], sizes: dict[str, int], name: str) -> None:
+    """Refuse labels of only some of the splits that hold images."""
+    for split in (split for split, size in sizes.items() if size and labels and split not in labels):
+        raise DataError(
+            f"{name} has labels for its {next(iter(labels))} images, but none for its {split} images: add those, or "
+            "leave out all labels"
+        )
 
 
 def digest_of(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> str:
@@ -147,6 +160,7 @@ class IdxSource(Source):
             for split, part in labels.items()
         }
         sizes = {split: shape[0] for split, shape in self.shapes.items()}
+        check_splits(labels, sizes, description)
         super().__init__(f"{description} ({counted(sizes)})", classes if labels else (), sizes)
 
     def shape(self, path: Path, max_pixels: int) -> tuple[int, int, int]:
@@ -270,6 +284,7 @@ class NpzSource(Source):
             if not sizes.get("train"):
                 listed = ", ".join(sorted(printable(member.removesuffix(".npy")) for member in present)) or "nothing"
                 raise DataError(f"{self.name} holds {listed}: save uint8 images (N, H, W, C) under the name `images`")
+        check_splits(labels, sizes, self.name)
         classes = numbered(list(labels.values())) if labels else ()
         self.labels = {split: check_labels(part, MAX_CLASSES, self.name) for split, part in labels.items()}
         super().__init__(f"{self.name} ({counted(sizes)})", classes, sizes)

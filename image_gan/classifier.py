@@ -66,6 +66,16 @@ class Trained:
     net: Classifier
     accuracy: float | None
 
+    @torch.no_grad()
+    def classes_of(self, images: np.ndarray) -> np.ndarray:
+        """The likeliest label of each of images (N, H, W, C) uint8, perhaps mapped from a file: (N,) int64."""
+        device = next(self.net.parameters()).device
+        found = [np.empty(0, np.int64)]
+        for start in range(0, len(images), BATCH * 4):
+            x = channels_first(images[start : start + BATCH * 4])
+            found.append(self.net(x.to(device))[1].argmax(1).cpu().numpy())
+        return np.concatenate(found)
+
 
 def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) -> Trained:
     """The network of a set of images, trained on the first use and kept in the cache.

@@ -2,43 +2,62 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from gan_core.domain import Draw
+from gan_core.build import new_generator
 from gan_core.errors import CheckpointError, UsageError
-from gan_core.prior import Prior
+from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
+from gan_core.labels import Labels, settle_labels, some_labelled
+from gan_core.labels import load as load_labels
 from gan_core.randomness import reseed
 from gan_core.sample import Sample
-from gan_core.train import drawing
+from gan_core.trained import Trained
+from image_gan import classifier
 from image_gan.backbones import open_backbone
 from image_gan.dataset import ImageSet, open_images, prepare
-from image_gan.grids import animate, as_image, grid
+from image_gan.grids import animate, as_image, grid, grid_by_label
+from image_gan.label_scores import IntraClass
+from image_gan.label_scores import table as label_table
 from image_gan.networks import ARCHS, initialise
 from image_gan.scores import Scorer, default_num, table
 from image_gan.settings import ImageSettings
 
 FORMAT_FILE = "images.json"
+BATCH = 256  # test images at a time
+MAX_TESTED = 10_000  # test images that a critic or a classifier is scored by
 
 
 class ImageDomain:
     """Images: a data set, the image networks, scores. Without a data set it can only generate."""
 
     name = "image"
-    num_classes = 0
     energy_scale = 1.0
     formats = ("png", "folder", "npz")
     printed = ()
 
-    def __init__(self, settings: ImageSettings, size: int, channels: int, images: ImageSet | None = None) -> None:
-        self.settings, self.size, self.channels = settings, size, channels
+    def __init__(
+        self, settings: ImageSettings, size: int, channels: int, labels: Labels, images: ImageSet | None = None
+    ) -> None:
+        self.settings, self.size, self.channels, self.labels = settings, size, channels, labels
         self.shape = settings.shape(size, channels)
+        self.labels_by_norm = settings.g_norm == "conditional"
         self._images = images
+        self._shown, self.labelled = np.array(()), np.array(())
+        if images is not None:
+            self._shown, self.labels = settle_labels(
+                images.train_labels, images.classes, images.description, classes=settings.classes,
+                per_class=settings.labels_per_class, seed=settings.seed,
+            )  # fmt: skip
+            self.labelled = some_labelled(self._shown)
         self._scorers: dict[str, Scorer] = {}
 
     @classmethod
@@ -52,7 +71,7 @@ class ImageDomain:
             settings.shape(settings.size, settings.channels or 1)  # before hours of decoding
         images = prepared(settings, settings.data, settings.size, settings.channels)
         _, size, _, channels = images.train.shape
-        return cls(settings, size, channels, images)
+        return cls(settings, size, channels, Labels(), images)
 
     @classmethod
     def from_checkpoint(cls, settings: ImageSettings, folder: Path) -> "ImageDomain":
@@ -60,7 +79,7 @@ class ImageDomain:
         path = folder / FORMAT_FILE
         try:
             about = json.loads(path.read_text())
-            return cls(settings, int(about["size"]), int(about["channels"]))
+            return cls(settings, int(about["size"]), int(about["channels"]), load_labels(folder))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
 
@@ -86,10 +105,19 @@ class ImageDomain:
             x = torch.where(mirrored, x.flip(3), x)
         if self.settings.dequantise:
             x = (x + torch.rand(x.shape).to(device)) * (255 / 256)
-        return Sample(x / 127.5 - 1)
+        y = torch.from_numpy(self._shown[indices].astype(np.int64)).to(device) if len(self.labels) else None
+        return Sample(x / 127.5 - 1, y)
 
-    def generator(self) -> nn.Module:
-        return ARCHS[self.settings.arch].generator(self.settings.z_dim, self.shape)
+    def held_out(self, num: int) -> Iterator[Sample]:
+        """At most so many test images, with their labels, the hidden ones too."""
+        for start in range(0, min(num, len(self.images.test)), BATCH):
+            rows = slice(start, min(start + BATCH, num))
+            x = torch.from_numpy(np.array(self.images.test[rows])).permute(0, 3, 1, 2).float()
+            yield Sample(x / 127.5 - 1, torch.from_numpy(self.images.test_labels[rows].astype(np.int64)))
+
+    def generator(self, inputs: int, num_classes: int) -> nn.Module:
+        shape = dataclasses.replace(self.shape, num_classes=num_classes)
+        return ARCHS[self.settings.arch].generator(inputs, shape)
 
     def decoder(self, code: int) -> nn.Module:
         """As wide and as normalised as the critic that it is a part of."""
@@ -97,8 +125,8 @@ class ImageDomain:
         shape = dataclasses.replace(self.shape, g_width=self.shape.width, g_norm=norm)
         return ARCHS[self.settings.arch].generator(code, shape)
 
-    def trunk(self) -> tuple[nn.Module, int]:
-        trunk = ARCHS[self.settings.arch].trunk(self.shape)
+    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
+        trunk = ARCHS[self.settings.arch].trunk(dataclasses.replace(self.shape, channels=self.channels + more))
         return trunk, trunk.features
 
     def initialise(self, net: nn.Module) -> None:
@@ -106,6 +134,7 @@ class ImageDomain:
 
     def save(self, folder: Path) -> None:
         (folder / FORMAT_FILE).write_text(json.dumps({"size": self.size, "channels": self.channels}) + "\n")
+        self.labels.save(folder)
 
     def about(self) -> dict[str, Any]:
         images = self.images
@@ -116,79 +145,109 @@ class ImageDomain:
         images = self.images
         rows = f"{len(images.train):,} images to learn from, {len(images.test):,} held out"
         skipped = f", {images.counts['skipped']:,} unreadable" if images.counts.get("skipped") else ""
-        classes = f"{len(images.classes)} classes" if images.classes else "no labels"
+        hidden = f" ({self.labels.hidden:,} labels hidden or missing)" if self.labels.hidden else ""
+        classes = f"{len(images.classes)} classes{hidden}" if images.classes else "no labels"
         colour = "grey" if self.channels == 1 else "colour"
         return f"{images.description}: {rows}{skipped}; {self.size}x{self.size} {colour}, {classes}"
 
-    def write_samples(self, stem: Path, batches: Iterator[Tensor]) -> Path:
-        path = self._write(stem, pixels_of(batches))
-        if self.settings.animate:
+    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
+        path = stem.with_suffix(".png")
+        self._picture(batches, columns).save(path)
+        if self.settings.animate and stem.name.isdecimal():
             animate(sorted(stem.parent.glob("[0-9]*.png")), stem.with_name("progress.gif"))
         return path
 
     def write_real(self, stem: Path, num: int) -> Path:
-        return self._write(stem, np.asarray(self.images.test[:num]))
+        path = stem.with_suffix(".png")
+        grid(np.asarray(self.images.test[:num])).save(path)
+        return path
 
-    def preview(self, batches: Iterator[Tensor]) -> list[str]:
+    def preview(self, batches: Iterable[Sample]) -> list[str]:
         return []
 
-    def evaluate(self, draw: Draw) -> dict[str, Any]:
-        return self.score(draw)
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        return self.score(trained)
 
-    def score(self, draw: Draw, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
+    def score(self, trained: Trained, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
         """The report of so many samples by the features of a backbone, as the settings say where it is not given.
 
         data: other real images to compare with, fitted to the size of the run's.
         """
         backbone = backbone or self.settings.backbone
         if data is None and backbone not in self._scorers:
-            self._scorers[backbone] = scorer(self.images, backbone, {"untrained generator": self._untrained()})
+            self._scorers[backbone] = scorer(self.images, backbone, {"untrained generator": self._untrained(trained)})
         if data is None:
             found = self._scorers[backbone]
         else:
             found = scorer(prepared(self.settings, data, self.size, self.channels), backbone)
         num = num or self.settings.eval_num or default_num(self.images)
-        return found.score(pixels_of(draw(num)))
+        return found.score(pixels_of(trained.draw(num))) | self.score_labels(trained, num, found)
+
+    def score_labels(self, trained: Trained, num: int, scorer: Scorer) -> dict[str, Any]:
+        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
+        if not knows_labels(trained):
+            return {}
+        if len(self.labels) < 2:
+            return {"labels": evaluate_labels(trained, None, num)[0]}
+        known = classifier.trained("classifier", self.images, torch.device("cpu"))
+
+        def classify(batch: Sample) -> np.ndarray:
+            return known.classes_of(pixels(batch.x))
+
+        judge = Judge("classifier", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
+        report, samples = evaluate_labels(trained, judge, num)
+        if trained.prior.shares:
+            asked = trained.each_class(num).numpy()
+            report["intra_frechet"] = IntraClass(self.images, scorer.backbone).score(pixels_of(samples), asked)
+        return {"labels": report}
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
         names = ("frechet", "precision", "recall", "density", "coverage")
         scores = {f"{name}/{evaluation['backbone']}": evaluation[name] for name in names}
-        return scores | {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
+        scores |= {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
+        return scores | label_scalars(evaluation.get("labels", {}))
 
     @staticmethod
     def report(evaluation: dict[str, Any]) -> str:
-        return table(evaluation)
+        labels = [label_table(evaluation["labels"])] if evaluation.get("labels") else []
+        return "\n\n".join([table(evaluation), *labels])
 
-    def export(self, batches: Iterator[Tensor], form: str, path: Path) -> None:
+    def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
+        """Where labels were asked for, `folder` has a sub-folder a class, and `npz` an array `labels`."""
         if form == "folder":
             path.mkdir()
-            for i, image in enumerate(image for batch in batches for image in pixels(batch)):
-                as_image(image).save(path / f"{i:06d}.png")
+            for i, (image, y) in enumerate(with_labels(batches)):
+                folder = path if y is None else path / file_name(self.labels.names[y])
+                folder.mkdir(exist_ok=True)
+                as_image(image).save(folder / f"{i:06d}.png")
             return
-        images = pixels_of(batches)
+        samples = list(batches)
         with path.open("wb") as file:
             if form == "npz":
-                np.savez_compressed(file, images=images)
+                labels = {} if samples[0].y is None else {"labels": torch.cat([s.y for s in samples]).numpy()}
+                np.savez_compressed(file, images=pixels_of(samples), **labels)
             else:
-                grid(images).save(file, format="PNG")
+                self._picture(samples, columns).save(file, format="PNG")
 
-    def lines(self, batches: Iterator[Tensor], form: str, for_terminal: bool) -> Iterator[str]:
+    def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
         raise UsageError("images cannot be printed: give them a file with --out")
 
-    def _untrained(self) -> np.ndarray:
+    def _picture(self, batches: Iterable[Sample], columns: int | None = None) -> Image.Image:
+        samples = list(batches)
+        images = pixels_of(samples)
+        if columns is not None or samples[0].y is None:
+            return grid(images, columns)
+        return grid_by_label(images, torch.cat([s.y for s in samples]).numpy(), self.labels.names)
+
+    def _untrained(self, trained: Trained) -> np.ndarray:
         """What a generator draws before its first step: the least that training must improve on."""
-        settings = self.settings
+        settings, prior = self.settings, trained.prior
         with torch.random.fork_rng():
             reseed(settings.seed, "initialisation")
-            net = self.generator()
+            net = new_generator(self, prior)
             self.initialise(net)
-            draw = drawing(net, Prior(settings.z_dim, settings.noise), settings.seed, 64, torch.device("cpu"))
-            return pixels_of(draw(default_num(self.images)))
-
-    def _write(self, stem: Path, images: np.ndarray) -> Path:
-        path = stem.with_suffix(".png")
-        grid(images).save(path)
-        return path
+        untrained = Trained(net, None, prior, settings.seed, 64, torch.device("cpu"))
+        return pixels_of(untrained.draw(default_num(self.images)))
 
 
 def prepared(settings: ImageSettings, data: str, size: int, channels: int) -> ImageSet:
@@ -223,6 +282,17 @@ def pixels(x: Tensor) -> np.ndarray:
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def pixels_of(batches: Iterator[Tensor]) -> np.ndarray:
+def pixels_of(batches: Iterable[Sample]) -> np.ndarray:
     """Batches of images as uint8 (N, H, W, C)."""
-    return np.concatenate([pixels(batch) for batch in batches])
+    return np.concatenate([pixels(batch.x) for batch in batches])
+
+
+def with_labels(batches: Iterable[Sample]) -> Iterator[tuple[np.ndarray, int | None]]:
+    """Each image (H, W, C) uint8 of batches, with its label."""
+    for batch in batches:
+        yield from zip(pixels(batch.x), repeat(None) if batch.y is None else batch.y.tolist(), strict=False)
+
+
+def file_name(name: str) -> str:
+    """The name of a class as that of a folder: no separator, no hidden or special one."""
+    return re.sub(r"[^\w .-]", "_", name).strip(" .") or "_"

@@ -8,8 +8,9 @@ from pathlib import Path
 from gan_core import hub
 from gan_core.errors import DataError
 from gan_core.inputs import printable
+from gan_core.labels import UNKNOWN
 from image_gan.decode import check_bytes
-from image_gan.sources import UNKNOWN, Picture, PictureSource
+from image_gan.sources import Picture, PictureSource
 
 IMAGE_COLUMNS = ("image", "img")  # in order of trust, where there are several
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -29,6 +30,9 @@ class HubSource(PictureSource):
         self.label = column(features, ClassLabel, LABEL_COLUMNS, name)
         classes = tuple(features[self.label].names) if self.label else ()
         columns = [self.image, self.label] if self.label else [self.image]
+        for split, rows in splits.items():
+            if missing := [column for column in columns if column not in rows.features]:
+                raise DataError(f"{name} has no column {missing[0]!r} in its split {split}: name one, as in :train")
         undecoded = Image(decode=False)  # the files as they are: decoding them is ours
         self.splits = {
             split: rows.select_columns(columns).cast_column(self.image, undecoded) for split, rows in splits.items()
@@ -44,8 +48,18 @@ class HubSource(PictureSource):
             labels = batch[self.label] if self.label else [None] * len(images)
             for image, label in zip(images, labels, strict=True):
                 name = f"{self.name}: {split} row {row}"
-                yield name, UNKNOWN if label is None else label, partial(self.read, image, name)
+                yield name, self.checked(label, name), partial(self.read, image, name)
                 row += 1
+
+    def checked(self, label: int | None, name: str) -> int:
+        """The label of a row, UNKNOWN where there is none."""
+        if label is None or label == UNKNOWN:
+            return UNKNOWN
+        if not 0 <= label < len(self.classes):
+            raise DataError(
+                f"{name} has label {label}, out of range for its {len(self.classes)} classes: choose another set"
+            )
+        return label
 
     def read(self, image: dict | None, name: str) -> bytes:
         """The content of an image file, which is in the data set or named by it."""

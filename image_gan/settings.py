@@ -11,6 +11,7 @@ from image_gan.networks import ARCHS, INITS, Shape, check
 from image_gan.sources import BAD_IMAGES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
+G_NORMS = ("none", "batch", "conditional")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ class ImageSettings(Settings):
     g_width: int = option(0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS")
     depth: int = option(0, "hidden layers of mlp, convolutions a stage of began; 0 for the published", low=0, high=256)
     critic_norm: str = option("none", "normalisation of the critic", choices=CRITIC_NORMS)
-    g_norm: str = option("batch", "normalisation of the generator", choices=("none", "batch"))
+    g_norm: str = option(
+        "batch", "normalisation of the generator; conditional: batch, with a scale and a shift a class", choices=G_NORMS
+    )
     pool: str = option("mean", "how the resnet's critic ends, over the pixels", choices=("mean", "sum"))
     skip: bool = option(False, "began: show the decoders' first map to every stage")
     init: str = option("normal", "initial weights: DCGAN's, WGAN-GP's, SNGAN's or PyTorch's", choices=tuple(INITS))
@@ -53,8 +56,8 @@ class ImageSettings(Settings):
 
     animate: bool = option(False, "keep samples/progress.gif, an animation of the sample grids")
 
-    def shape(self, size: int, channels: int) -> Shape:
-        """The numbers of the networks for images of this size.
+    def shape(self, size: int, channels: int, num_classes: int = 0) -> Shape:
+        """The numbers of the networks for images of this size; `num_classes`: of the labels a generator is told.
 
         Raises:
             UsageError: the architecture cannot take them.
@@ -62,6 +65,7 @@ class ImageSettings(Settings):
         shape = Shape(
             size=size, channels=channels, width=self.width, g_width=self.g_width or self.width,
             critic_norm=self.critic_norm, g_norm=self.g_norm, pool=self.pool, depth=self.depth, skip=self.skip,
+            num_classes=num_classes,
         )  # fmt: skip
         check(self.arch, shape)
         return shape
@@ -80,6 +84,9 @@ WGAN_GP = dict(
     RESNET, pool="mean", init="he", dequantise=True, g_lr=2e-4, d_lr=2e-4, beta1=0.0, beta2=0.9, critic_steps=5,
     lr_decay="linear",
 )  # fmt: skip
+SNGAN = RESNET | dict(g_width=256, pool="sum", init="xavier", lr_decay="linear")
+# The DCGANs of the labelled recipes have the sizes of their papers' tables, not the kernels, dropout and hidden layers.
+DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
     "gan": MLP,
     "gan-minimax": MLP,
@@ -89,13 +96,20 @@ PUBLISHED = {
     "wgan-gp": WGAN_GP,
     "wgan-lp": WGAN_GP,
     "dragan": DCGAN | dict(batch_size=64, critic_norm="none"),
-    "sngan": RESNET | dict(g_width=256, pool="sum", init="xavier", lr_decay="linear"),
+    "sngan": SNGAN,
     "began": dict(
         COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, g_norm="none", init="torch",
         lr_decay="stall",
     ),
     "ebgan": DCGAN | dict(batch_size=64),
     "r3gan": RESNET | dict(g_batch_multiple=1, pool="mean", g_norm="none", init="he"),
+    "cgan": DCGAN,
+    "acgan": DCGAN_32 | dict(width=96, z_dim=110, critic_norm="none"),  # its generator's 384-192-96
+    "wgan-gp-acgan": WGAN_GP | dict(g_norm="conditional"),
+    "projection": SNGAN | dict(g_norm="conditional"),
+    "sgan": DCGAN_32,  # its generator's 512-256-128
+    "catgan": DCGAN_32 | dict(z_dim=128),
+    "infogan": DCGAN | dict(size=28, channels=1, width=64, z_dim=62),  # 128-64 in the generator, 64-128 in the critic
 }  # fmt: skip
 
 # What two CPU cores can do in minutes: the same code with smaller numbers.
@@ -111,6 +125,13 @@ SMALL = {
     "began": dict(arch="began", width=16, z_dim=32, g_norm="none", init="torch", g_lr=5e-4, d_lr=5e-4),
     "ebgan": dict(critic_norm="batch", g_lr=5e-4, d_lr=5e-4),
     "r3gan": dict(g_norm="none", init="he"),
+    "cgan": dict(critic_norm="batch"),
+    "acgan": dict(critic_norm="batch"),
+    "wgan-gp-acgan": dict(g_norm="conditional", g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
+    "projection": dict(g_norm="conditional", g_lr=2e-3, d_lr=2e-3, critic_steps=1),
+    "sgan": dict(critic_norm="batch"),
+    "catgan": dict(critic_norm="batch"),
+    "infogan": dict(critic_norm="batch", z_dim=62),
 }
 
 PRESETS = {

@@ -19,6 +19,7 @@ import numpy as np
 from gan_core.errors import DataError, UsageError
 from gan_core.files import sha256
 from gan_core.inputs import built_in_folder, check_file, naming, path_of, printable
+from gan_core.labels import MAX_CLASSES, UNKNOWN
 from image_gan.decode import SUFFIXES, BadImageError, check_bytes, decode, reading
 
 BUILT_IN = {"fashion-mnist": "the first 12,000 images of Fashion-MNIST"}
@@ -38,8 +39,6 @@ BUILT_IN_CLASSES = {
 }
 SPLITS = ("train", "test")
 BAD_IMAGES = ("error", "skip")
-UNKNOWN = -1  # the label of an image without one
-MAX_CLASSES = 1 << 15  # labels are int16
 REMEDY = (
     "give a folder or a zip of images, MNIST's or CIFAR-10's official files, a .npz file, hf:ID, "
     "or the built-in --data fashion-mnist"
@@ -67,7 +66,7 @@ class Source(ABC):
         if "train" not in self.sizes:
             raise DataError(f"{description} holds no images: {REMEDY}")
         if len(classes) > MAX_CLASSES:
-            raise DataError(f"{description} has {len(classes)} classes, more than {MAX_CLASSES}: put them into fewer")
+            raise DataError(f"{description} has {len(classes)} classes, more than {MAX_CLASSES:,}: put them into fewer")
 
     @abstractmethod
     def blocks(self, split: str) -> Iterator[Block]:

@@ -1,7 +1,8 @@
 """Text as a domain of the core: what `gan_core.domain.Domain` asks for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_core.domain import Draw
+from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
+from gan_core.label_scores import table as label_table
+from gan_core.labels import Labels, settle_labels, some_labelled
+from gan_core.labels import load as load_labels
 from gan_core.sample import Sample
 from gan_core.text import plain
+from gan_core.trained import Trained
 from seqgan_gp import tokenizer as tokenizers
+from seqgan_gp.classifier import NgramClassifier
 from seqgan_gp.corpus import Corpus, open_rows, prepare
 from seqgan_gp.networks import Generator, Trunk, initialise
 from seqgan_gp.scores import PROTOCOLS, other_scorer, run_scorer, table
 from seqgan_gp.settings import TextSettings
 from seqgan_gp.tokenizer import Tokenizer
+
+TESTED = 2_000  # samples that are scored for their labels
+MAX_TESTED = 10_000  # held-out lines that a critic or a classifier is scored by
+BATCH = 256  # of them at a time
 
 
 class TextDomain:
@@ -26,14 +36,24 @@ class TextDomain:
     name = "text"
     formats = ("txt", "jsonl", "npz")
     printed = ("txt", "jsonl")
-    num_classes = 0
+    labels_by_norm = False
 
-    def __init__(self, settings: TextSettings, tokenizer: Tokenizer, corpus: Corpus | None = None) -> None:
-        self.settings, self.tokenizer = settings, tokenizer
+    def __init__(
+        self, settings: TextSettings, tokenizer: Tokenizer, labels: Labels, corpus: Corpus | None = None
+    ) -> None:
+        self.settings, self.tokenizer, self.labels = settings, tokenizer, labels
+        self._shown, self.labelled = np.array(()), np.array(())
+        if corpus is not None:
+            self._shown, self.labels = settle_labels(
+                corpus.train_labels, corpus.classes, corpus.description, classes=settings.classes,
+                per_class=settings.labels_per_class, seed=settings.seed,
+            )  # fmt: skip
+            self.labelled = some_labelled(self._shown)
         # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
         # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
         self.energy_scale = tokenizer.size / 2
         self._corpus = corpus
+        self._classifier: NgramClassifier | None = None
         self._scorers = {name: run_scorer(protocol, corpus) for name, protocol in PROTOCOLS.items()} if corpus else {}
 
     @classmethod
@@ -45,14 +65,14 @@ class TextDomain:
         """
         corpus = prepare(
             settings.data, tokenizer=settings.tokenizer, vocab_size=vocab_size_of(settings), seq_len=settings.seq_len,
-            bad_utf8=settings.bad_utf8, heldout=settings.heldout,
+            bad_utf8=settings.bad_utf8, heldout=settings.heldout, labels=settings.labels,
         )  # fmt: skip
-        return cls(settings, corpus.tokenizer, corpus)
+        return cls(settings, corpus.tokenizer, Labels(), corpus)
 
     @classmethod
     def from_checkpoint(cls, settings: TextSettings, folder: Path) -> "TextDomain":
         """The domain of a checkpoint, with the tokenizer that lies in it."""
-        return cls(settings, tokenizers.load(folder))
+        return cls(settings, tokenizers.load(folder), load_labels(folder))
 
     @property
     def corpus(self) -> Corpus:
@@ -71,19 +91,18 @@ class TextDomain:
     def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
         """One-hot lines (B, V, L), made on the device from the ids; smoothed where the settings say so."""
         ids = torch.from_numpy(self.corpus.train[indices].astype(np.int64)).to(device)
-        spread = self.settings.smoothing / self.tokenizer.size
-        x = torch.full((len(ids), ids.shape[1], self.tokenizer.size), spread, device=device)
-        return Sample(x.scatter_(2, ids.unsqueeze(2), 1 - self.settings.smoothing + spread).transpose(1, 2))
+        y = torch.from_numpy(self._shown[indices].astype(np.int64)).to(device) if len(self.labels) else None
+        return Sample(self._one_hot(ids, self.settings.smoothing), y)
 
-    def generator(self) -> nn.Module:
-        return self._generator_from(self.settings.z_dim)
+    def generator(self, inputs: int, num_classes: int) -> nn.Module:
+        return self._generator_from(inputs)
 
     def decoder(self, code: int) -> nn.Module:
         return self._generator_from(code)
 
-    def trunk(self) -> tuple[nn.Module, int]:
+    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
         s = self.settings
-        trunk = Trunk(self.tokenizer.size, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+        trunk = Trunk(self.tokenizer.size + more, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
         return trunk, trunk.features
 
     def initialise(self, net: nn.Module) -> None:
@@ -91,11 +110,16 @@ class TextDomain:
 
     def save(self, folder: Path) -> None:
         self.tokenizer.save(folder)
+        self.labels.save(folder)
 
     def about(self) -> dict[str, Any]:
         corpus = self.corpus
         about = {"description": corpus.description, "fingerprint": corpus.fingerprint, "counts": corpus.counts}
-        return about | {"tokenizer": self.tokenizer.kind, "symbols": self.tokenizer.size}
+        return about | {
+            "tokenizer": self.tokenizer.kind,
+            "symbols": self.tokenizer.size,
+            "classes": list(corpus.classes),
+        }
 
     def summary(self) -> str:
         counts, tokenizer = self.corpus.counts, self.tokenizer
@@ -103,53 +127,115 @@ class TextDomain:
         remarks = {"blank": "blank lines dropped", "bad_utf8": f"lines not UTF-8 ({self.settings.bad_utf8})"}
         noted = "".join(f", {counts[key]:,.0f} {text}" for key, text in remarks.items() if counts.get(key))
         kind = f"{tokenizer.size} symbols ({tokenizer.kind}), {self.settings.seq_len} a line"
-        return f"{self.corpus.description}: {rows}{noted}; {kind}"
+        hidden = f" ({self.labels.hidden:,} labels hidden or missing)" if self.labels.hidden else ""
+        classes = f"; {len(self.labels)} classes{hidden}" if len(self.labels) else ""
+        return f"{self.corpus.description}: {rows}{noted}; {kind}{classes}"
 
-    def write_samples(self, stem: Path, batches: Iterator[Tensor]) -> Path:
-        return self._write(stem, ids_of(batches))
+    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
+        path = stem.with_suffix(".txt")
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(line + "\n" for line in self._rows(batches, columns))
+        return path
 
     def write_real(self, stem: Path, num: int) -> Path:
         return self._write(stem, self.corpus.heldout[:num])
 
-    def preview(self, batches: Iterator[Tensor]) -> list[str]:
-        return [plain(line) for line in self.texts(batches)]
+    def preview(self, batches: Iterable[Sample]) -> list[str]:
+        return [plain(line.replace("\t", ": ", 1)) for line in self._rows(batches)]
 
-    def texts(self, batches: Iterator[Tensor]) -> list[str]:
+    def texts(self, batches: Iterable[Sample]) -> list[str]:
         """Generated softmax batches (B, V, L) as sentences: the likeliest symbol at each position."""
         return self.tokenizer.decode(ids_of(batches))
 
-    def evaluate(self, draw: Draw) -> dict[str, Any]:
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
         """The run's scores, protocol -> report."""
-        return {name: self.score(name, draw) for name in PROTOCOLS}
+        return {name: self.score(name, trained) for name in PROTOCOLS} | self.score_labels(trained)
 
-    def score(self, protocol: str, draw: Draw, num: int | None = None, data: str | None = None) -> dict[str, Any]:
+    def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
+        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
+        if not knows_labels(trained):
+            return {}
+        if len(self.labels) < 2:
+            return {"labels": evaluate_labels(trained, None, num or TESTED)[0]}
+        corpus = self.corpus
+        if self._classifier is None:
+            self._classifier = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.labels))
+        known = self._classifier
+
+        def classify(batch: Sample) -> np.ndarray:
+            return known.predict(ids_of([batch]))
+
+        judge = Judge("n-grams", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
+        return {"labels": evaluate_labels(trained, judge, num or TESTED)[0]}
+
+    def held_out(self, num: int) -> Iterator[Sample]:
+        """At most so many held-out lines, with their labels, the hidden ones too."""
+        for start in range(0, min(num, len(self.corpus.heldout)), BATCH):
+            rows = slice(start, min(start + BATCH, num))
+            x = self._one_hot(torch.from_numpy(self.corpus.heldout[rows].astype(np.int64)), 0.0)
+            yield Sample(x, torch.from_numpy(self.corpus.heldout_labels[rows].astype(np.int64)))
+
+    def score(self, protocol: str, trained: Trained, num: int | None = None, data: str | None = None) -> dict[str, Any]:
         """One protocol's report; of `num` samples, against all lines of other `data`, where its own are not wanted."""
         scorer = self._scorers[protocol]
         if data is not None:
             rows = open_rows(data, self.tokenizer, self.settings.seq_len, bad_utf8=self.settings.bad_utf8)
             scorer = other_scorer(PROTOCOLS[protocol], self.corpus, rows)
-        return scorer.score(ids_of(draw(num or PROTOCOLS[protocol].num)))
+        return scorer.score(ids_of(trained.draw(num or PROTOCOLS[protocol].num)))
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        return {f"js-{n}/{name}": value for name, report in evaluation.items() for n, value in report["js"].items()}
+        reports = {name: report for name, report in evaluation.items() if name in PROTOCOLS}
+        scores = {f"js-{n}/{name}": value for name, report in reports.items() for n, value in report["js"].items()}
+        return scores | label_scalars(evaluation.get("labels", {}))
 
     @staticmethod
     def report(evaluation: dict[str, Any]) -> str:
-        return "\n\n".join(table(report) for report in evaluation.values())
+        if "protocol" in evaluation:  # the one that was asked for
+            protocol = {name: value for name, value in evaluation.items() if name != "labels"}
+            labels = {name: value for name, value in evaluation.items() if name == "labels"}
+            evaluation = {evaluation["protocol"]: protocol} | labels
+        tables = [label_table(report) if name == "labels" else table(report) for name, report in evaluation.items()]
+        return "\n\n".join(tables)
 
-    def export(self, batches: Iterator[Tensor], form: str, path: Path) -> None:
+    def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
+        """`npz` has the array `labels` beside `ids` where labels were asked for."""
         if form == "npz":
+            samples = list(batches)
+            labels = {} if samples[0].y is None else {"labels": torch.cat([s.y for s in samples]).numpy()}
             with path.open("wb") as file:
-                np.savez_compressed(file, ids=ids_of(batches).astype(self.tokenizer.dtype))
+                np.savez_compressed(file, ids=ids_of(samples).astype(self.tokenizer.dtype), **labels)
             return
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(self.lines(batches, form, for_terminal=False))
 
-    def lines(self, batches: Iterator[Tensor], form: str, for_terminal: bool) -> Iterator[str]:
+    def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
+        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `--data` reads them."""
+        for text, name in self._named(batches):
+            if form == "jsonl":
+                about = {"text": text} if name is None else {"label": name, "text": text}
+                yield json.dumps(about, ensure_ascii=for_terminal) + "\n"
+            else:
+                line = text if name is None else f"{name}\t{text}"
+                yield (plain(line) if for_terminal else line) + "\n"
+
+    def _named(self, batches: Iterable[Sample]) -> Iterator[tuple[str, str | None]]:
+        """Each sentence of batches, with the name of its class."""
         for batch in batches:
-            for line in self.texts(iter([batch])):
-                shown = plain(line) if for_terminal else line
-                yield (json.dumps({"text": line}, ensure_ascii=for_terminal) if form == "jsonl" else shown) + "\n"
+            names = repeat(None) if batch.y is None else (self.labels.names[y] for y in batch.y.tolist())
+            yield from zip(self.texts([batch]), names, strict=False)
+
+    def _rows(self, batches: Iterable[Sample], columns: int | None = None) -> Iterator[str]:
+        """Lines to look at: sentences, behind their classes; in groups of `columns`, where that is given."""
+        for i, (text, name) in enumerate(self._named(batches)):
+            if columns and i and i % columns == 0:
+                yield ""
+            yield text if name is None else f"{name}\t{text}"
+
+    def _one_hot(self, ids: Tensor, smoothing: float) -> Tensor:
+        """Lines (B, L) as (B, V, L), a share of each one-hot spread over all symbols alike."""
+        spread = smoothing / self.tokenizer.size
+        x = torch.full((*ids.shape, self.tokenizer.size), spread, device=ids.device)
+        return x.scatter_(2, ids.unsqueeze(2), 1 - smoothing + spread).transpose(1, 2)
 
     def _generator_from(self, inputs: int) -> nn.Module:
         s = self.settings
@@ -161,9 +247,9 @@ class TextDomain:
         return path
 
 
-def ids_of(batches: Iterator[Tensor]) -> np.ndarray:
+def ids_of(batches: Iterable[Sample]) -> np.ndarray:
     """Softmax batches (B, V, L) as the ids (N, L) of the likeliest symbols."""
-    return np.concatenate([batch.argmax(dim=1).to(torch.int32).cpu().numpy() for batch in batches])
+    return np.concatenate([batch.x.argmax(dim=1).to(torch.int32).cpu().numpy() for batch in batches])
 
 
 def vocab_size_of(settings: TextSettings) -> int | None:

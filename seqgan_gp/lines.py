@@ -50,16 +50,22 @@ def joined(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return wide[np.arange(width + 1) <= lengths[:, None]]
 
 
-def drop_blank(block: bytes) -> tuple[bytes, int]:
-    """The block without its lines of nothing but white space, and how many lines those were."""
+def drop_blank(block: bytes) -> tuple[bytes, np.ndarray | None]:
+    """The block without its blank lines, and which lines were kept, see `solid_lines`."""
+    kept = solid_lines(block)
+    if kept is None:
+        return block, None
+    return b"".join(line + b"\n" for line in compress(block.split(b"\n"), kept)), kept
+
+
+def solid_lines(block: bytes) -> np.ndarray | None:
+    """Which lines hold more than white space: (lines,) bool, or None where no line even begins with white space."""
     symbols = code_points(block)
     starts, _ = line_bounds(symbols)
-    if not WHITE.take(symbols[starts], mode="clip").any():  # most blocks: no line begins with white space
-        return block, 0
+    if not WHITE.take(symbols[starts], mode="clip").any():  # most blocks
+        return None
     solid = ~WHITE.take(symbols, mode="clip")
-    kept = np.logical_or.reduceat(solid, starts)
-    block = b"".join(line + b"\n" for line in compress(block.split(b"\n"), kept))
-    return block, int(kept.size - kept.sum())
+    return np.logical_or.reduceat(solid, starts)
 
 
 def in_parts(block: bytes, lines: int) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from gan_core.errors import UsageError
 from gan_core.options import Kind, Preset
 from gan_core.parts import option
 from gan_core.settings import Settings
+from seqgan_gp.labelled import LABELLED
 from seqgan_gp.networks import INITS
 from seqgan_gp.sources import BAD_UTF8
 from seqgan_gp.tokenizer import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
@@ -29,6 +30,11 @@ class TextSettings(Settings):
         0.05, "share of the lines that no training batch sees", above=0.0, high=0.9, metavar="SHARE"
     )
     bad_utf8: str = option("error", "what to do with lines that are not UTF-8", choices=BAD_UTF8)
+    labels: str = option(
+        "auto",
+        "where labels are: a first column and a tab, a file a class, nowhere, or found out by looking",
+        choices=LABELLED,
+    )
     depth: int = option(5, "residual blocks of each network", low=0, high=256, metavar="BLOCKS")
     kernel: int = option(5, "width of their convolutions", low=1, high=255, metavar="SYMBOLS")
     res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)
@@ -49,10 +55,15 @@ PAPER = dict(
     steps=200_000, log_every=100, sample_every=1000, eval_every=5000, save_every=1000,
 )  # fmt: skip
 PAPER_ADAM = dict(optimizer="adam", g_lr=1e-4, d_lr=1e-4, beta1=0.5, beta2=0.9, critic_steps=10)
+TTUR_ADAM = PAPER_ADAM | dict(d_lr=3e-4, critic_steps=1)
 
 # On one-hot text the absolute error is least for the likeliest symbol alone, and an autoencoder collapses to it; the
 # squared error is a proper score of a distribution.
 TEXT_BEGAN = {"began.norm": 2}
+
+SMALL_WGAN = dict(
+    g_lr=2e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2, g_batch_multiple=2, smoothing=0.15
+)  # fmt: skip
 
 PRESETS = {
     "small": Preset(
@@ -62,21 +73,20 @@ PRESETS = {
             precision="auto", log_every=100, sample_every=1000, eval_every=3000, save_every=500,
         ),
         {
-            "wgan-gp": dict(
-                g_lr=2e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2, g_batch_multiple=2, smoothing=0.15,
-            ),
+            "wgan-gp": SMALL_WGAN,
+            "wgan-gp-acgan": SMALL_WGAN,
             "began": TEXT_BEGAN | {"g_lr": 1e-3, "d_lr": 1e-3, "began.rate": 0.01},
         },
     ),
     "paper": Preset(
         "the publication's sizes and schedule, days on a GPU",
         PAPER,
-        {"wgan-gp": PAPER_ADAM, "began": TEXT_BEGAN},
+        {"wgan-gp": PAPER_ADAM, "wgan-gp-acgan": PAPER_ADAM, "began": TEXT_BEGAN},
     ),
     "ttur": Preset(
         "the same with two learning rates and one critic step (Heusel et al. 2017)",
         PAPER,
-        {"wgan-gp": PAPER_ADAM | dict(d_lr=3e-4, critic_steps=1), "began": TEXT_BEGAN},
+        {"wgan-gp": TTUR_ADAM, "wgan-gp-acgan": TTUR_ADAM, "began": TEXT_BEGAN},
     ),
 }  # fmt: skip
 

@@ -31,6 +31,7 @@ BUILT_IN = {"wordnet": "the definitions and example sentences of WordNet 3.0"}
 BAD_UTF8 = ("error", "replace", "skip")
 LINE_LIMIT = 1 << 20  # bytes; what a longer line has beyond them is dropped and counted
 PIECE = 1 << 22  # bytes read at a time
+HEAD = 1 << 16  # bytes of each file that are looked at to find out whether its lines are labelled
 
 GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
@@ -50,7 +51,12 @@ class Source(ABC):
         position: how many of them the latest `blocks()` has read so far.
         counts: what the latest `blocks()` met so far: "lines" read, lines "cut_at_limit" (longer than
             LINE_LIMIT) and lines of "bad_utf8" (replaced or skipped).
+        labelled: whether every line is label<TAB>sentence, because that is how the lines were made.
+        classes: the names of the labels, where those are numbers 0, 1, ... in the lines; else ().
     """
+
+    labelled = False
+    classes: tuple[str, ...] = ()
 
     def __init__(self, description: str, total_bytes: int | None, bad_utf8: str):
         self.description = description
@@ -65,10 +71,16 @@ class Source(ABC):
         Raises:
             DataError: the data is not text, damaged, unreadable or empty.
         """
+        for _, block in self.numbered_blocks():
+            yield block
+
+    def numbered_blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the same blocks, each with the number of the file that it is from, counted from 0."""
         self.position = 0
         self.counts = Counter()
-        for name, pieces in self.pieces():
-            yield from clean_blocks(pieces, name, self.bad_utf8, self.counts)
+        for number, (name, pieces) in enumerate(self.pieces()):
+            for block in clean_blocks(pieces, name, self.bad_utf8, self.counts):
+                yield number, block
         if not self.counts["lines"]:
             raise DataError(f"{self.description} is empty: {REMEDY}")
 
@@ -82,10 +94,15 @@ class Source(ABC):
 
 
 class FileSource(Source):
-    """Lines of one or several files, plain or gzip; `files` are pairs of a name for messages and a path."""
+    """Lines of one or several files, plain or gzip.
 
-    def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str):
+    files: pairs of a name for messages and a path.
+    is_folder: whether they are the data files of one folder.
+    """
+
+    def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str, is_folder: bool = False):
         self.files = files
+        self.is_folder = is_folder
         super().__init__(description, sum(check_file(name, path, REMEDY, NO_PIPE) for name, path in files), bad_utf8)
         if not self.total_bytes:
             raise DataError(f"{description} is empty: {REMEDY}")
@@ -95,13 +112,21 @@ class FileSource(Source):
         for name, path in self.files:
             yield name, self.unpacked(name, path)
 
-    def unpacked(self, name: str, path: Path) -> Iterator[bytes]:
+    def heads(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name of each file and how it begins: whole lines of up to HEAD bytes, or a part of a longer one."""
+        for name, path in self.files:
+            head = next(self.unpacked(name, path, HEAD), b"").removeprefix(BOM)
+            if len(head) >= HEAD - len(BOM):  # the file may go on
+                head = head[: head.rfind(b"\n") + 1] or head
+            yield name, head
+
+    def unpacked(self, name: str, path: Path, piece_size: int = PIECE) -> Iterator[bytes]:
         """Yield the content of a file, which counts as gzip if it is called so or begins so."""
         before = self.position
         with naming(name, REMEDY), path.open("rb") as raw:
             packed = path.suffix == ".gz" or raw.peek(2)[:2] == GZIP_MAGIC
             stream = gzip.GzipFile(fileobj=raw) if packed else raw
-            while piece := stream.read(PIECE):
+            while piece := stream.read(piece_size):
                 self.position = before + raw.tell()
                 yield piece
 
@@ -114,7 +139,7 @@ class FileSource(Source):
         return digest.hexdigest()
 
 
-def open_source(spec: str, bad_utf8: str = "error") -> Source:
+def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -> Source:
     """The source that `--data` names.
 
     Args:
@@ -122,6 +147,7 @@ def open_source(spec: str, bad_utf8: str = "error") -> Source:
             "-" for standard input; or "hf:ID[@REVISION][:SPLIT]" for a data set of the Hugging Face hub.
         bad_utf8: what to do with a line that is not UTF-8: "error", "replace" its wrong bytes by U+FFFD, or
             "skip" it.
+        with_labels: whether the lines shall be label<TAB>sentence where a data set of the hub has a column of labels.
 
     Raises:
         DataError: nothing usable is there.
@@ -136,7 +162,7 @@ def open_source(spec: str, bad_utf8: str = "error") -> Source:
     if spec.startswith("hf:"):
         from seqgan_gp.hub import open_hub_source
 
-        return open_hub_source(spec, bad_utf8)
+        return open_hub_source(spec, bad_utf8, with_labels)
     return path_source(spec, bad_utf8)
 
 
@@ -166,7 +192,7 @@ def folder_source(folder: Path, bad_utf8: str, description: str | None = None) -
     if not paths:
         raise DataError(f"{name} holds no *.txt, *.gz or lm1b file: {REMEDY}")
     files = [(printable(path), path) for path in paths]
-    return FileSource(files, description or f"{name} ({counted(files)})", bad_utf8)
+    return FileSource(files, description or f"{name} ({counted(files)})", bad_utf8, is_folder=True)
 
 
 def is_data(path: Path) -> bool:

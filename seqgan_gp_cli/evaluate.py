@@ -84,13 +84,15 @@ def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
     protocol = request.protocol or "heldout"
     if protocol not in PROTOCOLS:
         raise UsageError(f"--protocol {protocol} is not for a run: choose from {', '.join(PROTOCOLS)}")
-    return loaded.domain.score(protocol, loaded.draw(request.seed), request.num, request.data)
+    trained = loaded.trained(request.seed)
+    report = loaded.domain.score(protocol, trained, request.num, request.data)
+    return report | loaded.domain.score_labels(trained, request.num or 0)
 
 
 def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
     """The report of a run of images."""
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
-    return loaded.domain.score(loaded.draw(request.seed), request.num or 0, request.backbone or "", request.data)
+    return loaded.domain.score(loaded.trained(request.seed), request.num or 0, request.backbone or "", request.data)
 
 
 def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:

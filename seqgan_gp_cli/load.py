@@ -7,19 +7,19 @@ from typing import Any
 import torch
 
 from gan_core import checkpoint
-from gan_core.build import make_generator, make_parts
-from gan_core.domain import Draw
+from gan_core.build import make_critic, make_generator, make_parts, make_prior, teaches_classes
+from gan_core.critic import Critic
 from gan_core.engine import pick_device
 from gan_core.errors import CheckpointError
 from gan_core.prior import Prior
 from gan_core.run import read_config, run_folder
-from gan_core.train import drawing
+from gan_core.trained import Trained
 from seqgan_gp_cli.domains import Entry, entry_of, plan_of
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A trained generator and its domain."""
+    """A trained game and its domain."""
 
     path: Path
     config: dict[str, Any]
@@ -27,17 +27,21 @@ class Loaded:
     settings: Any
     checkpoint: checkpoint.Checkpoint
     domain: Any
-    net: torch.nn.Module
+    generator: torch.nn.Module
+    critic: Critic
+    prior: Prior
     device: torch.device
+    taught: bool
 
-    def draw(self, seed: int) -> Draw:
-        """A function that samples the generator."""
-        prior = Prior(self.settings.z_dim, self.settings.noise)
-        return drawing(self.net, prior, seed, self.settings.batch_size, self.device)
+    def trained(self, seed: int) -> Trained:
+        """What was learned, to draw from by a seed."""
+        return Trained(
+            self.generator, self.critic, self.prior, seed, self.settings.batch_size, self.device, self.taught
+        )
 
 
 def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) -> Loaded:
-    """Load the generator of a run's newest whole checkpoint.
+    """Load the networks of a run's newest whole checkpoint.
 
     ema: the running average (True), the trained weights (False), or whichever the run samples from (None).
     with_data: open the run's data too, which scoring needs and sampling does not.
@@ -53,9 +57,15 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
     device = pick_device(device_name)
     found = checkpoint.newest(path / "checkpoints")
     domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
-    net = make_generator(domain, make_parts(plan.parts, plan.numbers), settings)
+    parts = make_parts(plan.parts, plan.numbers)
+    generator, critic = make_generator(domain, parts, settings), make_critic(domain, parts, settings)
     if ema and not settings.ema:
         raise CheckpointError(f"{path} keeps no running average: leave --ema out")
     weights = "generator.safetensors" if ema is False or not settings.ema else "ema.safetensors"
-    checkpoint.load_weights(net, found.folder / weights)
-    return Loaded(path, config, entry, settings, found, domain, net.to(device), device)
+    checkpoint.load_weights(generator, found.folder / weights)
+    checkpoint.load_weights(critic, found.folder / "critic.safetensors")
+    prior = make_prior(domain, parts, settings)
+    return Loaded(
+        path, config, entry, settings, found, domain, generator.to(device), critic.to(device), prior, device,
+        teaches_classes(parts, len(domain.labels)),
+    )  # fmt: skip

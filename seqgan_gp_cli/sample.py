@@ -2,15 +2,21 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gan_core.errors import UsageError
 
+EACH = "each"
+NUM, NUM_OF_EACH = 16, 8
+
 
 @click.command()
 @click.argument("run")
-@click.option("--num", type=click.IntRange(1, 100_000_000), default=16, metavar="N", help="how many, exactly  [16]")
+@click.option(
+    "--num", type=click.IntRange(1, 100_000_000), metavar="N", help="how many, exactly  [16; 8 of each class]"
+)
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="SEED", help="sample i depends on it and i  [0]"
 )
@@ -24,10 +30,22 @@ from gan_core.errors import UsageError
     help="txt, jsonl or npz for text; png, folder or npz for images  [by the file's ending, else the first]",
 )
 @click.option(
+    "--label",
+    metavar="NAME|each",
+    help="the class of all samples, or every class in turn, for runs with labels  [drawn]",
+)
+@click.option(
+    "--code", "codes", multiple=True, metavar="K=VALUE|each",
+    help="the value of code K, from 0, or a picture with each code swept along rows, for runs with codes  [drawn]",
+)  # fmt: skip
+@click.option(
     "--ema/--raw", default=None, help="the running average, or the trained weights  [average if there is one]"
 )
 @click.option("--device", default="auto", metavar="DEVICE", help="cpu, cuda, cuda:1, mps, or auto  [auto]")
-def sample(run: str, num: int, seed: int, out: str | None, form: str | None, ema: bool | None, device: str) -> None:
+def sample(
+    run: str, num: int | None, seed: int, out: str | None, form: str | None, label: str | None,
+    codes: tuple[str, ...], ema: bool | None, device: str,
+) -> None:  # fmt: skip
     """Draw samples from RUN, a run's folder."""
     from gan_core.files import replacing
     from seqgan_gp_cli.load import load
@@ -39,7 +57,9 @@ def sample(run: str, num: int, seed: int, out: str | None, form: str | None, ema
         raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(domain.formats)}")
     if out is None:
         out = "-" if domain.printed else str(loaded.path / f"sampled.{form}")
-    batches = loaded.draw(seed)(num)
+    num, batches, columns = asked_for(loaded.trained(seed), domain.labels, num, label, codes)
+    if label != EACH and form == domain.formats[0]:  # the form for people, where one class needs no name
+        batches = (batch.without_labels() for batch in batches)
     if out == "-":
         if form not in domain.printed:
             raise UsageError(f"--format {form} is not text: give it a file with --out")
@@ -48,7 +68,56 @@ def sample(run: str, num: int, seed: int, out: str | None, form: str | None, ema
         return
     try:
         with replacing(Path(out)) as temporary:
-            domain.export(batches, form, temporary)
+            domain.export(batches, form, temporary, columns)
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another file") from error
     click.echo(f"{num} samples of step {loaded.checkpoint.step} in {out}", err=True)
+
+
+def asked_for(
+    trained: Any, labels: Any, num: int | None, label: str | None, codes: tuple[str, ...]
+) -> tuple[int, Any, int | None]:
+    """How many samples were asked for, the samples, and in how many columns a picture shows them.
+
+    Raises:
+        UsageError: a label or a code does not exist.
+    """
+    import torch
+
+    if label is not None and not trained.prior.shares:
+        raise UsageError("--label is for a run that was told labels, such as cgan or acgan: leave it out")
+    if codes and trained.prior.codes is None:
+        raise UsageError("--code is for a run that has codes, such as infogan: leave it out")
+    if EACH in codes:
+        if num is not None or len(codes) > 1 or label is not None:
+            raise UsageError("--code each draws a picture of its own: leave --num, --label and other codes out")
+        picture = trained.traversal()
+        return picture.num, picture.batches, picture.columns
+    values = dict(code_of(text, trained.prior.codes) for text in codes)
+    if label == EACH:
+        num = num or NUM_OF_EACH * len(labels)
+        y = trained.each_class(num)
+    else:
+        num = num or NUM
+        y = None if label is None else torch.full((num,), labels.index(label))
+    return num, trained.draw(num, y, values), None
+
+
+def code_of(text: str, codes: Any) -> tuple[int, float]:
+    """The number of a code and its value, of a K=VALUE.
+
+    Raises:
+        UsageError: it is none of the run's.
+    """
+    which, _, given = text.partition("=")
+    try:
+        index, value = int(which), float(given)
+    except ValueError:
+        raise UsageError(f"--code {text!r} is not of the form K=VALUE, such as 0=3") from None
+    if not 0 <= index < codes.num:
+        raise UsageError(f"--code {text}: the codes of this run are 0 to {codes.num - 1}")
+    if index < codes.categorical and not (value.is_integer() and 0 <= value < codes.categories):
+        raise UsageError(f"--code {text}: code {index} has the values 0 to {codes.categories - 1}")
+    if not abs(value) <= 10:
+        raise UsageError(f"--code {text}: code {index} was drawn from -1 to 1 in training, and goes up to 10 at most")
+    return index, value

@@ -59,7 +59,7 @@ class TestTraining:
         assert set(summary["evaluation"]) == {"heldout", "wgan-gp"} and summary["steps"] == 3
         nets = {f"{name}.safetensors" for name in ("generator", "ema", "critic")}
         there = {p.name for p in (path / "checkpoints/step-000003").iterdir()}
-        assert there == nets | {"state.pt", "tokenizer.json", "manifest.json"}
+        assert there == nets | {"state.pt", "tokenizer.json", "labels.json", "manifest.json"}
         assert len((path / "samples/000003.txt").read_text().split("\n")) == 65
         assert (path / "samples/real.txt").read_text().strip()
 

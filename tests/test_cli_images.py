@@ -61,7 +61,9 @@ def test_a_run_is_printed_kept_and_resumed(image_run, call):
         assert samples.size[0] == samples.size[1] and real.size[0] > 100
     there = {p.name for p in (path / "checkpoints/step-000003").iterdir()}
     nets = {f"{name}.safetensors" for name in ("generator", "ema", "critic")}
-    assert there == nets | {"state.pt", "images.json", "manifest.json"} and (path / "curves.png").is_file()
+    assert (
+        there == nets | {"state.pt", "images.json", "labels.json", "manifest.json"} and (path / "curves.png").is_file()
+    )
     assert call("train-image", "--resume", path, "--steps", 6)[0] == 0
     straight = ("train-image", "--data", "shapes.npz", "--recipe", "dcgan", *SMALL, "--steps", 6, "--name", "straight")
     assert call(*straight)[0] == 0

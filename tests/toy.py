@@ -1,6 +1,6 @@
-"""A domain small enough to train in milliseconds: points near a circle. It knows no text and no images."""
+"""A domain small enough to train in milliseconds: points on a circle. It knows no text and no images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +9,73 @@ from torch import nn
 
 from gan_core.build import build, make_parts
 from gan_core.game import Game
+from gan_core.labels import UNKNOWN, Labels
 from gan_core.recipes import RECIPES
 from gan_core.sample import Sample
 from gan_core.settings import Settings
+from gan_core.trained import Trained
 
 CPU = torch.device("cpu")
+LABELLED = ("cgan", "acgan", "wgan-gp-acgan", "projection", "sgan", "catgan")  # the recipes that learn from labels
+
+
+class Tilted(nn.Module):
+    """A generator that takes labels beside its row, as conditional normalisation does: each class has a shift."""
+
+    def __init__(self, net: nn.Module, num_classes: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.net, self.shift = net, nn.Embedding(num_classes, int(np.prod(shape)))
+
+    def forward(self, row: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        x = self.net(row)
+        return x + self.shift(y).view_as(x)
 
 
 class ToyDomain:
+    """classes: arcs of the circle that are labelled, 0 for none; hidden: the share of examples that show no label."""
+
     name = "toy"
-    num_classes = 0
     energy_scale = 1.0
     num_examples = 256
     fingerprint = "toy"
 
-    def __init__(self, z_dim: int = 4, shape: tuple[int, ...] = (2, 3), norm: type[nn.Module] | None = None) -> None:
-        self.z_dim, self.shape, self.norm = z_dim, shape, norm
-        angles = np.linspace(0, 2 * np.pi, self.num_examples, endpoint=False)
+    def __init__(
+        self,
+        z_dim: int = 4,
+        shape: tuple[int, ...] = (2, 3),
+        norm: type[nn.Module] | None = None,
+        classes: int = 0,
+        hidden: float = 0.0,
+        labels_by_norm: bool = False,
+    ) -> None:
+        self.z_dim, self.shape, self.norm, self.labels_by_norm = z_dim, shape, norm, labels_by_norm
+        order = np.arange(self.num_examples) * 37 % self.num_examples  # so that a batch has points of every arc
+        angles = 2 * np.pi * order / self.num_examples
         points = np.stack([np.cos(angles), np.sin(angles)] * (int(np.prod(shape)) // 2), axis=1)
         self.points = torch.tensor(points, dtype=torch.float32).view(-1, *shape)
+        y = order * classes // self.num_examples
+        y[np.random.default_rng(0).permutation(self.num_examples) < hidden * self.num_examples] = UNKNOWN
+        self.y = torch.from_numpy(y) if classes else None
+        counts = np.bincount(y[y >= 0], minlength=classes)
+        names = tuple(f"arc {k}" for k in range(classes))
+        self.labels = Labels(names, tuple(map(int, counts)), int((y < 0).sum())) if classes else Labels()
+        self.labelled = np.flatnonzero(y >= 0) if self.labels.hidden else np.empty(0, np.int64)
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
-        return Sample(self.points[indices].to(device))
+        y = None if self.y is None else self.y[indices].to(device)
+        return Sample(self.points[indices].to(device), y)
 
-    def generator(self) -> nn.Module:
-        return self.decoder(self.z_dim)
+    def generator(self, inputs: int, num_classes: int) -> nn.Module:
+        net = self.decoder(inputs)
+        return Tilted(net, num_classes, self.shape) if num_classes else net
 
     def decoder(self, code: int) -> nn.Module:
         size = int(np.prod(self.shape))
         return nn.Sequential(nn.Linear(code, 16), nn.ReLU(), nn.Linear(16, size), nn.Unflatten(1, self.shape))
 
-    def trunk(self) -> tuple[nn.Module, int]:
-        layers = [nn.Flatten(), nn.Linear(int(np.prod(self.shape)), 16)]
+    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
+        size = int(np.prod((self.shape[0] + more, *self.shape[1:])))
+        layers = [nn.Flatten(), nn.Linear(size, 16)]
         return nn.Sequential(*layers, *([self.norm(16)] if self.norm else []), nn.LeakyReLU(0.2)), 16
 
     def initialise(self, net: nn.Module) -> None:
@@ -55,19 +90,19 @@ class ToyDomain:
     def summary(self) -> str:
         return "a circle"
 
-    def write_samples(self, stem: Path, batches: Iterator[torch.Tensor]) -> Path:
+    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
         path = stem.with_suffix(".txt")
-        path.write_text("\n".join(str(x.tolist()) for batch in batches for x in batch))
+        path.write_text("\n".join(str(x.tolist()) for batch in batches for x in batch.x))
         return path
 
     def write_real(self, stem: Path, num: int) -> Path:
-        return self.write_samples(stem, iter([self.points[:num]]))
+        return self.write_samples(stem, [self.batch(np.arange(num), CPU)])
 
-    def preview(self, batches: Iterator[torch.Tensor]) -> list[str]:
+    def preview(self, batches: Iterable[Sample]) -> list[str]:
         return [str(len(batch)) for batch in batches]
 
-    def evaluate(self, draw) -> dict:
-        return {"radius": float(torch.cat(list(draw(100))).norm())}
+    def evaluate(self, trained: Trained) -> dict:
+        return {"radius": float(torch.cat([batch.x for batch in trained.draw(100)]).norm())}
 
     def scalars(self, evaluation: dict) -> dict[str, float]:
         return evaluation
@@ -86,11 +121,22 @@ def game(parts, domain=None, numbers=None, **values) -> Game:
     return build(domain or ToyDomain(chosen.z_dim), make_parts(parts, numbers or {}), chosen, CPU)
 
 
+def labelled(**values) -> ToyDomain:
+    """A toy domain of four classes."""
+    return ToyDomain(**(dict(classes=4) | values))
+
+
+def domain_of(name: str) -> ToyDomain:
+    """A toy domain with all that a recipe asks for."""
+    return labelled() if name in LABELLED else ToyDomain()
+
+
 def recipe_game(name: str, **values) -> Game:
     """A toy game of a recipe, with its own schedule."""
     recipe = RECIPES[name]
     numbers = {key: value for key, value in recipe.numbers.items() if "." not in key} | dict(batch_size=8, z_dim=4)
-    return game(recipe.parts, numbers=recipe.numbers, **numbers, **values)
+    parts = {key: value for key, value in recipe.numbers.items() if "." in key}
+    return game(recipe.parts, domain_of(name), parts, **numbers, **values)
 
 
 def play(game: Game, steps: int, domain: ToyDomain, batch_size: int = 8, critic_steps: int = 2) -> list[dict]:

@@ -26,6 +26,7 @@ class Architecture:
         build_trunk: see `trunk`.
         smallest: pixels a side, or up to twice as many, to which a size must come by halving; 0 where any size does.
         norms: the critic's normalisations that fit.
+        g_norms: the generator's.
         options: the numbers of a shape that not every architecture has, and this one does.
     """
 
@@ -34,10 +35,14 @@ class Architecture:
     build_trunk: Callable[[Shape], Trunk]
     smallest: int = 0
     norms: tuple[str, ...] = ("none", "batch", "layer", "instance")
+    g_norms: tuple[str, ...] = ("none", "batch", "conditional")
     options: tuple[str, ...] = ()
 
     def generator(self, inputs: int, shape: Shape) -> nn.Module:
-        """Noise (B, inputs) -> images (B, C, H, W); also the decoder of an autoencoder critic, from its codes."""
+        """Noise (B, inputs) -> images (B, C, H, W); also the decoder of an autoencoder critic, from its codes.
+
+        With conditional norm it is called with labels (B,) behind the noise.
+        """
         return self.build_generator(inputs, shape).to(memory_format=torch.channels_last)
 
     def trunk(self, shape: Shape) -> Trunk:
@@ -68,7 +73,8 @@ ARCHS = {
     ),
     "began": Architecture(
         summary="BEGAN's encoder and decoder (Berthelot et al. 2017)",
-        build_generator=began.generator, build_trunk=began.trunk, smallest=began.SMALLEST, options=("depth", "skip"),
+        build_generator=began.generator, build_trunk=began.trunk, smallest=began.SMALLEST, g_norms=began.G_NORMS,
+        options=("depth", "skip"),
     ),
 }  # fmt: skip
 
@@ -85,10 +91,12 @@ def check(arch: str, shape: Shape) -> None:
         smaller = next((size for size in range(shape.size, 0, -1) if chosen.fits(size)), larger)
         near = " or ".join(f"--size {size}" for size in dict.fromkeys([smaller, larger]))
         raise UsageError(f"--arch {arch} cannot halve --size {shape.size} down evenly: use {near}, or --arch mlp")
-    if shape.critic_norm not in chosen.norms:
-        raise UsageError(
-            f"--critic-norm {shape.critic_norm} means nothing to --arch {arch}: use {', '.join(chosen.norms)}"
-        )
+    for option, kind, fitting in (
+        ("--critic-norm", shape.critic_norm, chosen.norms),
+        ("--g-norm", shape.g_norm, chosen.g_norms),
+    ):
+        if kind not in fitting:
+            raise UsageError(f"{option} {kind} means nothing to --arch {arch}: use {', '.join(fitting)}")
     unset = Shape(size=1, channels=1, width=1, g_width=1)
     for option in ("depth", "skip", "pool"):
         if option not in chosen.options and getattr(shape, option) != getattr(unset, option):

@@ -16,6 +16,7 @@ from image_gan.networks.shape import Shape
 
 SMALLEST = 7
 DEPTH = 2
+G_NORMS = ("none", "batch")  # the paper has none: no layer of these networks takes labels
 
 
 def convolutions(inputs: int, outputs: int, depth: int, kind: str, stride: int = 1) -> list[nn.Module]:

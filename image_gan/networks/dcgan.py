@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from image_gan.networks.layers import Pixels, ToMap, ToRow, Trunk, biased, down, halvings, norm, up
+from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, down, halvings, norm, up
 from image_gan.networks.shape import Shape
 
 SMALLEST = 4
@@ -18,14 +18,14 @@ SMALLEST = 4
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer (the paper's "project and reshape"), transposed convolutions, tanh."""
-    count, kind = halvings(shape.size, SMALLEST), shape.g_norm
+    count, kind, classes = halvings(shape.size, SMALLEST), shape.g_norm, shape.num_classes
     widths = [shape.g_width * 2**level for level in reversed(range(count))]
     base = shape.size >> count
     project = nn.Linear(inputs, base**2 * widths[0], bias=biased(kind))
-    layers = [project, ToMap(base, widths[0]), *norm(kind, widths[0]), nn.ReLU()]
+    layers = [project, ToMap(base, widths[0]), *norm(kind, widths[0], classes), nn.ReLU()]
     for before, after in pairwise(widths):
-        layers += [up(before, after, biased(kind)), *norm(kind, after), nn.ReLU()]
-    return nn.Sequential(*layers, up(widths[-1], shape.channels), Pixels())
+        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), nn.ReLU()]
+    return Layers(*layers, up(widths[-1], shape.channels), Pixels())
 
 
 def trunk(shape: Shape) -> Trunk:

@@ -1,6 +1,8 @@
 """Initial weights.
 
 Biases start at 0, and nothing that a constraint has reparametrised can be initialised: constraints come after.
+An embedding, which a critic's projection has, starts as the weight of a linear layer of its fans does. The scales and
+shifts of a normalisation stay at 1 and 0, but for what `normal` says.
 """
 
 import math
@@ -11,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_core.constraints import TRANSPOSED, weighted_layers
+from image_gan.networks.layers import ConditionalBatchNorm
 from image_gan.networks.resnet import Residual
 
 
@@ -54,11 +57,16 @@ def he(net: nn.Module) -> None:
 
 
 def normal(net: nn.Module) -> None:
-    """DCGAN, arXiv 1511.06434, section 4: N(0, 0.02); the scales of batch norm N(1, 0.02), as in the authors' code."""
+    """DCGAN, arXiv 1511.06434, section 4: N(0, 0.02); the scales of batch norm N(1, 0.02), as in the authors' code.
+
+    Those of conditional batch norm likewise, each class's by itself.
+    """
     for layer in weighted_layers(net):
         layer.weight.normal_(0, 0.02)
     for module in net.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, ConditionalBatchNorm):
+            module.scale.normal_(1, 0.02)
+        elif isinstance(module, _BatchNorm) and module.affine:
             module.weight.normal_(1, 0.02)
 
 
@@ -73,5 +81,6 @@ def initialise(net: nn.Module, init: str) -> None:
         return
     fill(net)
     for layer in weighted_layers(net):
-        if layer.bias is not None:
-            layer.bias.zero_()
+        bias = getattr(layer, "bias", None)  # an embedding has none
+        if bias is not None:
+            bias.zero_()

@@ -20,13 +20,16 @@ def halvings(size: int, smallest: int) -> int:
     return count if count > 0 and size % 2**count == 0 else 0
 
 
-def norm(kind: str, channels: int, batch: type[nn.Module] = nn.BatchNorm2d) -> list[nn.Module]:
+def norm(kind: str, channels: int, num_classes: int = 0, batch: type[nn.Module] = nn.BatchNorm2d) -> list[nn.Module]:
     """A normalisation layer, or none: each has a scale and a shift per channel, as in the publications.
 
     Layer and instance norm are group norms, of one group and of a group a channel: no sample sees another one.
+    Conditional batch norm has them for each of `num_classes`. `batch`: the class of batch norm, by the rank of x.
     """
     if kind == "none":
         return []
+    if kind == "conditional":
+        return [ConditionalBatchNorm(num_classes, channels, batch)]
     return [batch(channels) if kind == "batch" else nn.GroupNorm({"layer": 1, "instance": channels}[kind], channels)]
 
 
@@ -48,6 +51,47 @@ def down(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
 def up(inputs: int, outputs: int, bias: bool = True) -> nn.ConvTranspose2d:
     """A 4x4 transposed convolution that doubles the size."""
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+
+
+class Labelled(nn.Module):
+    """A layer that takes the labels (B,) beside x, -1 for an unknown one; None where nothing in it looks at them."""
+
+
+class ConditionalBatchNorm(Labelled):
+    """Batch norm with a scale and a shift a class: scale[y] * (x - mean) / std + shift[y], x (B, C) or (B, C, H, W).
+
+    De Vries et al. 2017, arXiv 1707.00683; as tables by class like those of Dumoulin et al. 2017, arXiv 1610.07629,
+    which stand over instance norm; in the generators of Miyato and Koyama 2018, arXiv 1802.05637. Mean and std, and
+    their running averages, are those of the batch whatever its labels: classes differ in scale and shift alone. An
+    unknown label has the mean of the classes' scales and that of their shifts.
+    """
+
+    def __init__(self, num_classes: int, channels: int, batch: type[nn.Module] = nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.normalise = batch(channels, affine=False)
+        # Tables, and no nn.Embedding: constraints and initial weights take every embedding for a weight matrix, and
+        # these are (K, C) scales and shifts, which are no more that than batch norm's are.
+        self.scale = nn.Parameter(torch.ones(num_classes, channels))
+        self.shift = nn.Parameter(torch.zeros(num_classes, channels))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        assert y is not None
+        scale, shift = (rows(table, y).view(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.scale, self.shift))
+        return torch.addcmul(shift, scale, self.normalise(x)).to(x.dtype)  # which autocast made wide
+
+
+def rows(table: Tensor, y: Tensor) -> Tensor:
+    """The rows (B, C) of a table (K, C) at labels (B,); their mean, put last, is what -1 finds."""
+    return torch.cat([table, table.mean(0, keepdim=True)])[y]
+
+
+class Layers(nn.Sequential, Labelled):
+    """Layers one after the other, of which those that look at labels are told them."""
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, y) if isinstance(layer, Labelled) else layer(x)
+        return x
 
 
 class ToMap(nn.Module):

@@ -8,26 +8,27 @@ from itertools import pairwise
 
 from torch import nn
 
-from image_gan.networks.layers import Pixels, ToMap, ToRow, Trunk, biased, norm
+from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, norm
 from image_gan.networks.shape import Shape
 
 DEPTH = 4
 NORMS = ("none", "batch", "layer")  # a unit is one value: instance norm would leave nothing of it
 
 
-def hidden(inputs: int, units: int, depth: int, kind: str, activation: nn.Module) -> list[nn.Module]:
+def hidden(inputs: int, units: int, depth: int, kind: str, activation: nn.Module, classes: int = 0) -> list[nn.Module]:
     """The hidden layers."""
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *[units] * (depth or DEPTH)]):
-        layers += [nn.Linear(before, after, bias=biased(kind)), *norm(kind, after, nn.BatchNorm1d), activation]
+        layer = nn.Linear(before, after, bias=biased(kind))
+        layers += [layer, *norm(kind, after, classes, nn.BatchNorm1d), activation]
     return layers
 
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """Hidden ReLU layers, a linear one, tanh."""
-    layers = hidden(inputs, shape.g_width, shape.depth, shape.g_norm, nn.ReLU())
+    layers = hidden(inputs, shape.g_width, shape.depth, shape.g_norm, nn.ReLU(), shape.num_classes)
     pixels = nn.Linear(shape.g_width, shape.size**2 * shape.channels)
-    return nn.Sequential(*layers, pixels, ToMap(shape.size, shape.channels), Pixels())
+    return Layers(*layers, pixels, ToMap(shape.size, shape.channels), Pixels())
 
 
 def trunk(shape: Shape) -> Trunk:

@@ -8,34 +8,34 @@ asks for, and the critic halves until 7 to 13 pixels a side are left: 8 at 32 pi
 
 from torch import Tensor, nn
 
-from image_gan.networks.layers import Pixels, ToMap, Trunk, conv, halvings, norm
+from image_gan.networks.layers import Labelled, Layers, Pixels, ToMap, Trunk, conv, halvings, norm
 from image_gan.networks.shape import Shape
 
 SMALLEST = 4
 SMALLEST_IN_CRITIC = 7
 
 
-class Residual(nn.Module):
+class Residual(Labelled):
     """residual(x) + shortcut(x)."""
 
     def __init__(self, residual: list[nn.Module], shortcut: list[nn.Module]) -> None:
         super().__init__()
-        self.residual = nn.Sequential(*residual)
+        self.residual = Layers(*residual)
         self.shortcut = nn.Sequential(*shortcut)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.residual(x) + self.shortcut(x)
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.residual(x, y) + self.shortcut(x)
 
 
 # A 1x1 convolution gives the same before an upsampling and after a pooling as on the larger map, at a quarter of the
 # cost: so it stands there in the shortcuts, where the authors' code has it on the larger map.
 
 
-def up_block(width: int, kind: str) -> Residual:
+def up_block(width: int, kind: str, classes: int = 0) -> Residual:
     """Twice the size, by nearest neighbours."""
     twice = nn.Upsample(scale_factor=2)
-    before = [*norm(kind, width), nn.ReLU(), twice, conv(width, width)]
-    after = [*norm(kind, width), nn.ReLU(), conv(width, width)]
+    before = [*norm(kind, width, classes), nn.ReLU(), twice, conv(width, width)]
+    after = [*norm(kind, width, classes), nn.ReLU(), conv(width, width)]
     return Residual([*before, *after], [nn.Conv2d(width, width, 1), twice])
 
 
@@ -74,12 +74,12 @@ class Pool(nn.Module):
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer, blocks that double the size, normalisation, ReLU, a 3x3 convolution, tanh."""
-    count, width, kind = halvings(shape.size, SMALLEST), shape.g_width, shape.g_norm
+    count, width, kind, classes = halvings(shape.size, SMALLEST), shape.g_width, shape.g_norm, shape.num_classes
     base = shape.size >> count
-    blocks = [up_block(width, kind) for _ in range(count)]
+    blocks = [up_block(width, kind, classes) for _ in range(count)]
     start = [nn.Linear(inputs, base**2 * width), ToMap(base, width)]
-    return nn.Sequential(
-        *start, *blocks, *norm(kind, width), nn.ReLU(), conv(width, shape.channels), Pixels()
+    return Layers(
+        *start, *blocks, *norm(kind, width, classes), nn.ReLU(), conv(width, shape.channels), Pixels()
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from image_gan.networks.layers import Pixels, ToMap, ToRow, Trunk, biased, conv, down, halvings, norm, up
+from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, conv, down, halvings, norm, up
 from image_gan.networks.shape import Shape
 
 SMALLEST = 4
@@ -23,14 +23,14 @@ def widths(width: int, count: int) -> list[int]:
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer, 4x4 transposed convolutions, a 3x3 convolution, tanh."""
-    count, kind = halvings(shape.size, SMALLEST), shape.g_norm
+    count, kind, classes = halvings(shape.size, SMALLEST), shape.g_norm, shape.num_classes
     wide, *_, narrow = rising = widths(shape.g_width, count)[::-1]
     base = shape.size >> count
     dense = nn.Linear(inputs, base**2 * wide, bias=biased(kind))
-    layers = [dense, ToMap(base, wide), *norm(kind, wide), nn.ReLU()]
+    layers = [dense, ToMap(base, wide), *norm(kind, wide, classes), nn.ReLU()]
     for before, after in pairwise(rising):
-        layers += [up(before, after, biased(kind)), *norm(kind, after), nn.ReLU()]
-    return nn.Sequential(*layers, conv(narrow, shape.channels), Pixels())
+        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), nn.ReLU()]
+    return Layers(*layers, conv(narrow, shape.channels), Pixels())
 
 
 def trunk(shape: Shape) -> Trunk:

@@ -7,12 +7,13 @@ from gan_core import engine
 from gan_core.engine import Engine, pick_device
 from gan_core.errors import UsageError
 from gan_core.parts import REGISTRY, Penalty
-from tests.toy import CPU, ToyDomain, game, play
+from gan_core.recipes import RECIPES
+from tests.toy import CPU, LABELLED, ToyDomain, game, labelled, play
 
 
-def gradients(parts, **values):
-    played = game(parts, **values)
-    real = ToyDomain().batch(torch.arange(8).numpy(), CPU)
+def gradients(parts, domain=None, **values):
+    played = game(parts, domain, **values)
+    real = (domain or ToyDomain()).batch(torch.arange(8).numpy(), CPU)
     played.critic.learn = lambda loss: (loss.backward(), {"gradient": loss, "skipped": torch.zeros(())})[1]
     played.critic_step(real)
     return torch.cat([p.grad.flatten() for p in played.critic.net.parameters() if p.grad is not None])
@@ -33,6 +34,35 @@ def test_penalty_gradients_compiled_equal_eager(penalty):
 def test_every_penalty_compiled_equals_eager(name):
     eager, compiled = gradients(["wasserstein", name]), gradients(["wasserstein", name], compile=True)
     torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
+
+
+def test_labels_and_codes_compiled_equal_eager():
+    parts = ["hinge", "projection", "acgan", "infogan"]
+    eager, compiled = gradients(parts, labelled()), gradients(parts, labelled(), compile=True)
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(eager, gradients(parts, labelled(), seed=1), atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*LABELLED, "infogan"])
+def test_every_conditional_recipe_compiled_equals_eager(name):
+    torch._dynamo.reset()  # which compiles a function so many times and no more
+    parts = RECIPES[name].parts
+    eager, compiled = gradients(parts, labelled()), gradients(parts, labelled(), compile=True)
+    torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parts", [["hinge", "acgan", "projection", "infogan"], ["sgan"], ["catgan"], ["began", "concat"]]
+)
+def test_heads_and_scores_stay_wide_in_bf16(parts):
+    played = game(parts, labelled(), precision="bf16")
+    heads = []
+    played.critic.net.register_forward_hook(lambda module, inputs, output: heads.append(output[1]))
+    play(played, 1, labelled())
+    assert len(heads) == 3 and all(value.dtype == torch.float32 for found in heads for value in found.values())
+    fp32, bf16 = gradients(parts, labelled()), gradients(parts, labelled(), precision="bf16")
+    assert torch.cosine_similarity(fp32, bf16, dim=0) > 0.999
 
 
 def test_bf16_is_near_fp32_and_slopes_stay_wide():

@@ -126,9 +126,9 @@ def test_relativistic_needs_both_sides_and_began_state():
 
 
 def test_energies_are_of_the_power_asked_for():
-    assert [REGISTRY["began"](norm=n).needs(0).energy for n in (1, 2)] == [1, 2] and REGISTRY["ebgan"]().needs(
-        0
-    ).energy == 2
+    assert [REGISTRY["began"](norm=n).needs(0).score for n in (1, 2)] == ["absolute error", "squared error"]
+    assert REGISTRY["ebgan"]().needs(0).score == "squared error"
+    assert {REGISTRY[name]().needs(0).score for name in EXPECTED if name not in ("began", "ebgan")} == {"linear"}
 
 
 def test_began_controller_moves_as_the_formula_says():

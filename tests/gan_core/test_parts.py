@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from gan_core.options import fields_of, flag
-from gan_core.parts import REGISTRY, Constraint, Loss, Penalty, options_of
+from gan_core.parts import REGISTRY, Conditioning, Constraint, Loss, Penalty, options_of
 from gan_core.recipes import RECIPES
 from seqgan_gp.settings import TEXT
 
@@ -18,10 +18,10 @@ SHIPPED = {name: part for name, part in REGISTRY.items() if part.__module__.star
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_part_explains_itself(name):
     part = SHIPPED[name]
-    assert issubclass(part, Loss | Penalty | Constraint)
+    assert issubclass(part, Loss | Penalty | Constraint | Conditioning)
     doc = part.__doc__
     assert re.search(r"arXiv \d{4}\.\d{4,5}", doc), "no source"
-    assert re.search(r"\bE\b|W|clip|\|\|", doc), "no formula"
+    assert re.search(r"\bE\b|W|clip|\|\||D\(x, y\)", doc), "no formula"
     for option in options_of(part):
         assert option.metadata["help"] and not option.metadata["help"].endswith(".")
 

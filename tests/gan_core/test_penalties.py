@@ -18,14 +18,12 @@ SHAPES = [(5, 6), (5, 3, 4), (5, 2, 3, 4)]
 
 
 class Quadratic(nn.Module):
-    energy = 0
-
     def __init__(self, shape, c=0.7):
         super().__init__()
         self.b = nn.Parameter(torch.randn(shape, dtype=torch.float64))
         self.c = nn.Parameter(torch.tensor(c, dtype=torch.float64))
 
-    def forward(self, x):
+    def forward(self, x, y=None):
         flat = x.flatten(1)
         return flat, {"score": flat @ self.b.flatten() + self.c / 2 * flat.square().sum(1)}
 
@@ -163,15 +161,13 @@ def test_the_penalty_does_not_depend_on_the_batch_size(name):
 
 
 class Flat(nn.Module):
-    energy = 0
-
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 1))
         for parameter in self.net.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x):
+    def forward(self, x, y=None):
         return x, {"score": self.net(x).squeeze(1)}
 
 
@@ -203,9 +199,7 @@ def test_slopes_at_zero_and_elsewhere():
 
 def test_interpolates_draw_one_number_per_sample_and_cover_the_segment():
     class Watch(nn.Module):
-        energy = 0
-
-        def forward(self, x):
+        def forward(self, x, y=None):
             self.seen = (
                 torch.func.debug_unwrap(x).clone() if hasattr(torch.func, "debug_unwrap") else x.detach().clone()
             )

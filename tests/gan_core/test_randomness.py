@@ -46,17 +46,17 @@ def test_purposes_and_steps_draw_apart():
 def test_samples_do_not_depend_on_the_batch_size_and_are_exactly_as_many(num, noise):
     """Trap 14: floor(N / batch) * batch samples."""
     prior = Prior(5, noise)
-    whole = torch.cat(list(prior.sequence(num, 9, num)))
+    whole = torch.cat([latent.z for latent in prior.sequence(num, 9, num)])
     for size in (1, 7, 64, 5000):
-        batches = list(prior.sequence(num, 9, size)) if num < 100 or size > 1 else [whole]
+        batches = [latent.z for latent in prior.sequence(num, 9, size)] if num < 100 or size > 1 else [whole]
         assert all(len(b) <= size or size == 1 for b in batches)
         assert torch.equal(torch.cat(batches), whole)
     assert len(whole) == num
-    assert torch.equal(torch.cat(list(prior.sequence(num + 10, 9, 64)))[:num], whole)
+    assert torch.equal(torch.cat([latent.z for latent in prior.sequence(num + 10, 9, 64)])[:num], whole)
 
 
 def test_distributions():
-    uniform = Prior(50, "uniform").draw(2000)
+    uniform = Prior(50, "uniform").draw(2000).z
     assert uniform.min() >= -1 and uniform.max() <= 1 and abs(float(uniform.std()) - 3**-0.5) < 0.01
-    normal = Prior(50).draw(2000)
+    normal = Prior(50).draw(2000).z
     assert abs(float(normal.mean())) < 0.02 and abs(float(normal.std()) - 1) < 0.02

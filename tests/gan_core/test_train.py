@@ -16,7 +16,7 @@ from gan_core.run import Run, newest_run, read_config
 from gan_core.sample import Sample
 from gan_core.schedule import Stall
 from gan_core.train import PATIENCE, Stopped, Trainer, headline, legend
-from tests.toy import CPU, ToyDomain, play, recipe_game, settings
+from tests.toy import CPU, ToyDomain, domain_of, labelled, play, recipe_game, settings
 
 CONFIG = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}
 
@@ -75,13 +75,13 @@ def test_a_run_directory_holds_what_the_design_says(create):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_stop_and_resume_equals_an_uninterrupted_run(create, recipe):
-    parts = RECIPES[recipe].parts
+    parts, domain = RECIPES[recipe].parts, domain_of(recipe)
     straight = create("straight")
-    trainer(straight, parts).train(math.inf)
+    trainer(straight, parts, domain).train(math.inf)
     for stop in (1, 4, 7):
         run = create(f"stopped-{stop}")
-        trainer(run, parts, steps=stop).train(math.inf)
-        again = trainer(run, parts)
+        trainer(run, parts, domain, steps=stop).train(math.inf)
+        again = trainer(run, parts, domain)
         again.resume(checkpoint.newest(run.checkpoints))
         again.train(math.inf)
         assert final(run) == final(straight)
@@ -223,11 +223,45 @@ def test_the_generator_may_have_a_larger_batch(create, parts):
 def test_what_is_shown_has_a_meaning():
     for name, recipe in RECIPES.items():
         game = recipe_game(name)
-        shown = headline(game.parts, dict.fromkeys(means_of(game), 0.0))
+        shown = headline(game.parts, dict.fromkeys(play(game, 1, domain_of(name))[0], 0.0))
         explained = {line.partition(":")[0] for line in legend(game.parts)}
         assert {key.rpartition("/")[2] for key in shown} - {"critic", "generator"} <= explained, (name, recipe)
         assert len(shown) >= 3
 
 
-def means_of(game):
-    return play(game, 1, ToyDomain())[0]
+@pytest.mark.parametrize("parts", [("sgan",), ("catgan",), ("nonsaturating", "acgan")], ids=" ".join)
+def test_a_run_that_sees_some_labels_resumes_as_one_that_was_never_stopped(create, parts):
+    domain = labelled(hidden=0.9)
+    values = dict(labelled_share=0.5)
+    straight, stopped = create("straight"), create("stopped")
+    trainer(straight, parts, domain, **values).train(math.inf)
+    trainer(stopped, parts, domain, steps=4, **values).train(math.inf)
+    again = trainer(stopped, parts, domain, **values)
+    again.resume(checkpoint.newest(stopped.checkpoints))
+    again.train(math.inf)
+    assert final(stopped) == final(straight)
+
+
+def test_a_share_of_each_batch_of_the_critic_shows_its_label(create):
+    domain = labelled(hidden=0.9)
+    seen = []
+    training = trainer(create(), ("sgan",), domain, labelled_share=0.5, steps=3)
+    step = training.game.critic_step
+    training.game.critic_step = lambda real: seen.append(real.y) or step(real)
+    training.train(math.inf)
+    assert len(seen) == 6 and all((y[:4] >= 0).all() for y in seen)
+    shown = torch.cat([y[:4] for y in seen])
+    assert len(domain.labelled) >= len(shown) and torch.bincount(shown, minlength=4).max() < len(shown)
+    rest = torch.cat([y[4:] for y in seen])
+    assert (rest < 0).float().mean() > 0.7  # the others come as they do in the data
+
+
+def test_pictures_show_classes_in_turn_and_codes_swept(create):
+    run = create("labelled")
+    trainer(run, ("nonsaturating", "acgan"), labelled(), steps=1).train(math.inf)
+    assert {p.name for p in run.samples.iterdir()} == {"real.txt", "000001.txt"}
+    assert len((run.samples / "000001.txt").read_text().splitlines()) == 4 * 8
+    run = create("coded")
+    trainer(run, ("nonsaturating", "infogan"), steps=1).train(math.inf)
+    assert {p.name for p in run.samples.iterdir()} == {"real.txt", "000001.txt", "traversal-000001.txt"}
+    assert len((run.samples / "traversal-000001.txt").read_text().splitlines()) == 3 * 3 * 10

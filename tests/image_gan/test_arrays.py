@@ -76,6 +76,27 @@ class TestIdx:
             images.write_bytes(packed)
             refused(folder, images, "damaged")
 
+    @pytest.mark.parametrize(("labelled", "bare"), [("train", "t10k"), ("t10k", "train")])
+    def test_labels_of_one_side_only(self, tmp_path, labelled, bare):
+        write_mnist(tmp_path, noise(3, channels=1), [0, 1, 0], labelled)
+        write_mnist(tmp_path, noise(2, channels=1), None, bare)
+        names = {"train": "train images", "t10k": "test images"}
+        refused(tmp_path, tmp_path, f"labels for its {names[labelled]}", f"none for its {names[bare]}", "leave out")
+
+    def test_classes_are_of_both_sides(self, tmp_path):
+        write_mnist(tmp_path, noise(3, channels=1), [0, 1, 0])
+        write_mnist(tmp_path, noise(2, channels=1), [3, 0], "t10k")
+        assert open_source(str(tmp_path)).classes == tuple("0123")
+
+    @pytest.mark.parametrize("part", ["train", "t10k"])
+    def test_labels_beyond_the_known_classes(self, tmp_path, monkeypatch, part):
+        monkeypatch.setattr(sources, "__file__", str(tmp_path / "image_gan" / "sources.py"))
+        folder = tmp_path / "data/fashion-mnist"
+        write_mnist(folder, noise(2, channels=1), [0, 9], "train")
+        write_mnist(folder, noise(2, channels=1), [0, 9], "t10k")
+        write_mnist(folder, noise(2, channels=1), [0, 10], part)
+        refused("fashion-mnist", f"{part}-labels", "from 0 to 10", "10 classes")
+
     def test_no_images(self, tmp_path):
         write_mnist(tmp_path, noise(0, channels=1), [])
         refused(tmp_path, "no images")
@@ -179,6 +200,13 @@ class TestNpz:
             ({"images": noise(2), "labels": [0.0, 1.0]}, ("labels", "integer")),
             ({"images": noise(2), "labels": [-2, 1]}, ("labels", "-1 where unknown")),
             ({"images": noise(2), "labels": [1 << 20, 1]}, ("labels",)),
+            ({"images": noise(2), "labels": [32_767, 1]}, ("labels", "0 to 32766")),
+            ({"images": noise(2), "labels": [0, 1], "x_test": noise(3), "y_test": [0, -5, 1]}, ("y_test", "-1 where")),
+            (
+                {"x_train": noise(2), "y_train": [0, 1], "x_test": noise(3)},
+                ("labels for its train", "none for its test"),
+            ),
+            ({"x_train": noise(2), "x_test": noise(3), "y_test": [0, 1, 1]}, ("labels for its test", "leave out")),
             ({"images": noise(0)}, ("images",)),
             ({"pictures": noise(2), "n": 1}, ("n, pictures", "`images`")),
         ],

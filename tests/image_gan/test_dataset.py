@@ -84,6 +84,19 @@ class TestImages:
         assert set(images.train_labels) == {1} and set(images.test_labels) == {0}
         assert prepare(str(tmp_path / "m"), heldout=0.5).fingerprint == images.fingerprint
 
+    @pytest.mark.parametrize("heldout", [None, 0.4])
+    def test_labels_stay_with_their_images(self, tmp_path, cache, heldout):
+        """Of folders, where an image beside the classes has no label, with a test set of their own or without."""
+        pictures = noise(60)
+        names = [("cat/", "dog/", "")[number % 3] + f"{number:02}.png" for number in range(60)]
+        inside = ["" if heldout else ("train/" if number < 40 else "test/") for number in range(60)]
+        files = {a + b: encoded(image) for a, b, image in zip(inside, names, pictures, strict=True)}
+        images = prepare(str(write_files(tmp_path / "p", files)), heldout=heldout or 0.05)
+        want = {image.tobytes(): (0, 1, -1)[number % 3] for number, image in enumerate(pictures)}
+        assert images.classes == ("cat", "dog")
+        for side, labels in ((images.train, images.train_labels), (images.test, images.test_labels)):
+            assert len(side) > 5 and labels.tolist() == [want[image.tobytes()] for image in side]
+
     def test_cifar(self, tmp_path, cache):
         images = noise(5, 32, 32)
         batches = {"data_batch_1.bin": images[:3], "test_batch.bin": images[3:]}

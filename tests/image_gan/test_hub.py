@@ -45,6 +45,24 @@ class TestHub:
         assert alone.sizes == {"train": 68}
         assert alone.fingerprint() == open_source("hf:elsewhere").fingerprint() != source.fingerprint()
 
+    @pytest.mark.parametrize("label", [-5, 2, 40_000])
+    @pytest.mark.parametrize("split", ["train", "test"])
+    def test_labels_out_of_range(self, datasets, monkeypatch, label, split):
+        """The library checks labels against the names as it encodes them, but not what a file of its own holds."""
+        rows = self.rows(datasets, noise(3), [0, -1, None])
+        self.answer(monkeypatch, datasets, datasets.DatasetDict(train=rows, test=rows))
+        assert read(open_source("hf:x"), "test")[1] == [0, -1, -1]
+        numbers = datasets.Features({"img": datasets.Image(), "label": datasets.Value("int64")})
+        wrong = rows.cast(numbers).map(lambda row, i: {"label": label} if i == 1 else {}, with_indices=True)
+        wrong._info.features = rows.features
+        self.answer(monkeypatch, datasets, datasets.DatasetDict({"train": rows, "test": rows} | {split: wrong}))
+        refused("hf:x", f"hf:x: {split} row 1", f"label {label}", "2 classes")
+
+    def test_labels_of_one_split_only(self, datasets, monkeypatch):
+        rows = self.rows(datasets, noise(3), [0, 1, 1])
+        self.answer(monkeypatch, datasets, {"train": rows, "test": rows.select_columns("img")})
+        refused("hf:x", "hf:x has no column 'label' in its split test", ":train")
+
     def test_bad_rows(self, datasets, monkeypatch):
         rows = datasets.Dataset.from_dict(
             {"image": [{"bytes": encoded(noise(1)[0])}, {"bytes": b"broken"}, None]},

@@ -1,16 +1,19 @@
 """The architectures to the letter: parameters, sizes, memory format, initial weights."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from gan_core.conditioning import ConcatEntry, ProjectionEntry
 from gan_core.critic import AutoencoderCritic, ScoringCritic
 from gan_core.errors import UsageError
 from image_gan.networks import ARCHS, INITS, Shape, check, initialise
-from image_gan.networks.layers import Pixels, ToMap, ToRow, halvings
+from image_gan.networks.layers import ConditionalBatchNorm, Pixels, ToMap, ToRow, halvings
 from image_gan.networks.resnet import Residual
+from image_gan.settings import PRESETS, ImageSettings
 
 SIZES = (28, 32, 48, 64, 128)
 
@@ -160,6 +163,23 @@ def test_every_size_in_and_out_and_channels_last_throughout(arch, size, channels
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_trunks_take_the_planes_of_labels(arch, channels):
+    torch.manual_seed(0)
+    shape = small(32, channels)
+    plain, trunk = (ARCHS[arch].trunk(dataclasses.replace(shape, channels=channels + more)) for more in (0, 10))
+    x = torch.rand(6, 32, 32, channels).permute(0, 3, 1, 2)
+    critic = ScoringCritic(trunk, trunk.features, {}, labels=ConcatEntry(10))
+    with torch.no_grad():
+        assert trunk.features == plain.features
+        scores = torch.stack([critic(x, torch.full((6,), label))[1]["score"] for label in (0, 9, -1)])
+    assert len({round(float(score), 7) for score in scores[:, 0]}) == 3  # by label alone
+    more = sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in plain.parameters())
+    seen = {"mlp": 32 * 32, "dcgan": 16, "resnet": 9 + 1, "sn-cnn": 9, "began": 9}  # weights of 4 units a channel
+    assert more == 10 * 4 * seen[arch]
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 def test_generators_end_in_tanh_but_began(arch):
     generator = ARCHS[arch].generator(5, small(g_width=8))
@@ -232,6 +252,8 @@ def test_options_that_an_architecture_lacks_are_refused():
         check("sn-cnn", small(pool="sum"))
     with pytest.raises(UsageError, match=r"--critic-norm instance means nothing to --arch mlp: use none, batch, layer"):
         check("mlp", small(critic_norm="instance"))
+    with pytest.raises(UsageError, match=r"^--g-norm conditional means nothing to --arch began: use none, batch$"):
+        check("began", small(g_norm="conditional", num_classes=10))
     check("resnet", small(pool="sum"))
     check("began", small(depth=3, skip=True))
 
@@ -258,7 +280,7 @@ def test_mean_and_sum_pooling():
 def test_began_is_an_autoencoder_and_skips_reach_every_stage():
     shape = small(28, 3, g_norm="none", skip=True)
     trunk = ARCHS["began"].trunk(shape)
-    critic = AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), power=1, scale=1.0)
+    critic = AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), {}, "absolute error", 1.0)
     code, heads = critic(torch.rand(2, 3, 28, 28))
     assert code.shape == (2, 6) and heads["score"].shape == (2,)
     decoder = critic.decoder
@@ -310,6 +332,41 @@ def test_initial_weights(arch, init):
                 assert float(scale.mean()) == pytest.approx(1, abs=0.02) and (layer.bias == 0).all()
                 assert (float(scale.std()) > 0.01) == (init == "normal")
     assert looked_at > 6
+
+
+@pytest.mark.parametrize("init", STDS)
+def test_the_embedding_of_a_projection_starts_like_a_linear_layer(init):
+    trunk = ARCHS["dcgan"].trunk(small(width=16))
+    critic = ScoringCritic(trunk, trunk.features, {}, labels=ProjectionEntry(10, trunk.features))
+    nn.init.constant_(critic.labels.embed.weight, 7.0)
+    initialise(critic, init)
+    weight = critic.labels.embed.weight.detach()
+    assert float(weight.std()) == pytest.approx(STDS[init]((trunk.features, 10), False), rel=5 / weight.numel() ** 0.5)
+
+
+@pytest.mark.parametrize(("preset", "recipe"), [(name, r) for name, p in PRESETS.items() for r in p.tuned])
+def test_the_networks_of_every_preset_can_be_built(preset, recipe):
+    numbers = PRESETS[preset].numbers | PRESETS[preset].tuned[recipe]
+    names = {field.name for field in dataclasses.fields(ImageSettings)}
+    settings = ImageSettings(**{key: value for key, value in numbers.items() if key in names})
+    shape = settings.shape(settings.size or 28, settings.channels or 1, 10)
+    generator, trunk = published(settings.arch, settings.z_dim, **dataclasses.asdict(shape))
+    assert shape.num_classes == 10 and trunk.features >= settings.width
+    conditional = any(isinstance(module, ConditionalBatchNorm) for module in generator.modules())
+    assert conditional == (recipe in ("projection", "wgan-gp-acgan"))
+
+
+def test_the_published_sizes_of_the_recipes_with_labels():
+    def channels(recipe):
+        numbers = PRESETS["paper"].tuned[recipe]
+        settings = ImageSettings(**numbers)
+        nets = published(settings.arch, settings.z_dim, **dataclasses.asdict(settings.shape(numbers["size"], 3)))
+        kinds = nn.ConvTranspose2d, nn.Conv2d
+        return [[m.weight.shape[0] for m in net.modules() if isinstance(m, kinds)] for net in nets]
+
+    assert channels("acgan") == [[384, 192, 96], [96, 192, 384]]
+    assert channels("sgan") == [[512, 256, 128], [128, 256, 512]]
+    assert channels("infogan") == [[128, 64], [64, 128]]
 
 
 def test_torchs_initial_weights_are_left_alone():

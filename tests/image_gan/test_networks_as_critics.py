@@ -24,7 +24,7 @@ def made(arch, norm="none", **other):
 def autoencoder(**other):
     shape = Shape(**SHAPE, g_norm="none", **other)
     trunk = ARCHS["began"].trunk(shape)
-    return AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), power=1, scale=1.0)
+    return AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), {}, "absolute error", 1.0)
 
 
 def images(count):

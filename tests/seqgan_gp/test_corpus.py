@@ -46,13 +46,13 @@ def file(tmp_path, cache):
 def readings(monkeypatch):
     """How often a source was read through, as a list that grows."""
     passes = []
-    blocks = Source.blocks
+    numbered_blocks = Source.numbered_blocks
 
     def counted(self):
         passes.append(self.description)
-        return blocks(self)
+        return numbered_blocks(self)
 
-    monkeypatch.setattr(Source, "blocks", counted)
+    monkeypatch.setattr(Source, "numbered_blocks", counted)
     return passes
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gan_core.conditioning import ConcatEntry, ProjectionEntry
 from gan_core.critic import ScoringCritic
 from gan_core.errors import UsageError
 from gan_core.options import settle
@@ -98,6 +99,32 @@ def test_torchs_initialisation_is_left_alone_and_differs():
 def test_even_kernels_are_refused():
     with pytest.raises(UsageError, match="--kernel 4"):
         settle(TEXT, {"kernel": 4}).settings(TEXT)
+
+
+def test_the_trunk_takes_the_planes_of_labels():
+    """More channels behind the symbols, one-hot by label at every position: a shift of the first convolution."""
+    torch.manual_seed(0)
+    trunk = Trunk(7 + 3, 9, 4, 1)
+    critic = ScoringCritic(trunk, trunk.features, {}, labels=ConcatEntry(3))
+    x, y = torch.rand(4, 7, 9), torch.tensor([2, 0, 2, -1])
+    plain = Trunk(7, 9, 4, 1)
+    plain.blocks.load_state_dict(trunk.blocks.state_dict())
+    for i, label in enumerate(y.tolist()):
+        with torch.no_grad():
+            shift = trunk.symbols.weight[:, 7 + label, 0] if label >= 0 else torch.zeros(4)
+            plain.symbols.weight.copy_(trunk.symbols.weight[:, :7])
+            plain.symbols.bias.copy_(trunk.symbols.bias + shift)
+            torch.testing.assert_close(critic(x, y)[0][i], plain(x)[i])
+
+
+@pytest.mark.parametrize("init", ["paper", "torch"])
+def test_the_embedding_of_a_projection_stays_glorot_uniform(init):
+    trunk = Trunk(7, 16, 32, 1)
+    critic = ScoringCritic(trunk, trunk.features, {}, labels=ProjectionEntry(10, trunk.features))
+    initialise(critic, init)
+    weight, std = critic.labels.embed.weight.detach(), math.sqrt(2 / (10 + trunk.features))
+    assert float(weight.std()) == pytest.approx(std, rel=0.05)
+    assert float(weight.abs().max()) <= std * math.sqrt(3) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(("length", "width", "depth", "kernel"), [(1, 4, 0, 1), (7, 3, 1, 3), (64, 8, 2, 7)])

@@ -301,10 +301,13 @@ class TestOptions:
 class TestLines:
     @given(st.lists(TEXT | st.text(" \t\u3000\u2028\xa0\x1f"), min_size=1))
     def test_drop_blank(self, lines):
-        block, dropped = drop_blank(block_of(lines))
+        block, solid = drop_blank(block_of(lines))
         kept = [line for line in lines if line and not line.isspace()]
         assert block == block_of(kept)
-        assert dropped == len(lines) - len(kept)
+        if solid is None:
+            assert kept == lines
+        else:
+            assert solid.tolist() == [line in kept for line in lines]
 
     @given(st.lists(TEXT), st.integers(1, 5))
     def test_in_parts(self, lines, count):

@@ -1,0 +1,1 @@
+"""Published experiments, re-run small: each writes a table and a figure."""

@@ -1,0 +1,139 @@
+"""The classes that examples are labelled with: their names, how many examples show each, which labels are hidden."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.inputs import printable
+
+UNKNOWN = -1  # the label of an example without one
+MAX_CLASSES = (1 << 15) - 1  # labels are int16
+LABELS_FILE = "labels.json"
+SHOWN = 12  # names in a message
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a data set as training sees them.
+
+    names: of the labels 0, 1, ...; () where nothing is labelled.
+    counts: of the training examples that show each label; 0 stops only a run that learns from labels.
+    hidden: training examples that show none.
+    """
+
+    names: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    hidden: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the labelled examples, the share of each class."""
+        return tuple(count / sum(self.counts) for count in self.counts)
+
+    def index(self, name: str) -> int:
+        """The label of that name, or of that number where no class is called so.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name in self.names:
+            return self.names.index(name)
+        if name in map(str, range(len(self))):
+            return int(name)
+        if not self.names:
+            raise UsageError(f"--label {printable(name)} is for a run with labels, and this one has none: leave it out")
+        listed = ", ".join(map(printable, self.names[:SHOWN])) + (", ..." if len(self) > SHOWN else "")
+        raise UsageError(f"--label {printable(name)} is no class of this run: choose from {listed}")
+
+    def save(self, folder: Path) -> None:
+        """Write the classes into a checkpoint."""
+        about = {"names": list(self.names), "counts": list(self.counts), "hidden": self.hidden}
+        (folder / LABELS_FILE).write_text(json.dumps(about) + "\n")
+
+
+def load(folder: Path) -> Labels:
+    """The classes in a checkpoint.
+
+    Raises:
+        CheckpointError: they are not readable.
+    """
+    path = folder / LABELS_FILE
+    try:
+        about = json.loads(path.read_text())
+        names, counts = tuple(map(str, about["names"])), tuple(map(int, about["counts"]))
+        hidden = int(about["hidden"])
+        if len(names) != len(counts) or min(counts, default=0) < 0 or hidden < 0:
+            raise ValueError("its counts do not fit")
+        return Labels(names, counts, hidden)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
+
+
+def settle_labels(
+    labels: np.ndarray, names: Sequence[str], what: str, *, classes: int = 0, per_class: int = 0, seed: int = 0
+) -> tuple[np.ndarray, Labels]:
+    """The training labels (N,) as training shall see them, int16, and the classes.
+
+    Args:
+        labels: UNKNOWN where there is none.
+        names: of the classes; () where the data is not labelled.
+        what: the data, for messages.
+        classes: how many there must be, or 0 for any number.
+        per_class: how many labels of each class to keep, chosen by the seed, or 0 for all.
+
+    Raises:
+        DataError: the labels and the classes do not fit each other.
+        UsageError: more labels are to be kept than there are, or there are none.
+    """
+    if not len(names):
+        if classes or per_class:
+            option = f"--classes {classes}" if classes else f"--labels-per-class {per_class}"
+            raise UsageError(f"{option} is for labelled data, and {what} has no labels: leave it out")
+        return labels.astype(np.int16, copy=False), Labels()
+    if len(labels) and (labels.min() < UNKNOWN or labels.max() >= len(names)):
+        wrong = labels[(labels < UNKNOWN) | (labels >= len(names))][0]
+        raise DataError(
+            f"{what} has label {wrong}, out of range for its {len(names)} classes: mend the labels (from 0 to "
+            f"{len(names) - 1}, {UNKNOWN} for none)"
+        )
+    counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    if classes and len(names) > classes:
+        raise DataError(f"{what} has {len(names)} classes, more than --classes {classes}: raise it, or leave it out")
+    if classes > len(names):
+        raise DataError(f"{what} has {len(names)} classes, fewer than --classes {classes}: lower it, or leave it out")
+    labels = labels.astype(np.int16, copy=False)
+    if per_class:
+        short = int(counts.argmin())
+        if counts[short] < per_class:
+            raise UsageError(
+                f"--labels-per-class {per_class} is too many: {what} has only {counts[short]} training examples of "
+                f"class {names[short]!r}, so lower it"
+            )
+        labels = hidden(labels, len(names), per_class, seed)
+        counts = np.bincount(labels[labels >= 0], minlength=len(names))
+    return labels, Labels(tuple(names), tuple(map(int, counts)), int(np.count_nonzero(labels < 0)))
+
+
+def hidden(labels: np.ndarray, classes: int, per_class: int, seed: int) -> np.ndarray:
+    """Labels (N,) with all but `per_class` of each class replaced by UNKNOWN, chosen by the seed."""
+    from gan_core.randomness import derive  # brings torch, which takes seconds: only now that it is needed
+
+    rng = np.random.default_rng(derive(seed, "labels that are kept"))
+    kept = [rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
+    shown = np.full_like(labels, UNKNOWN)
+    for label, places in enumerate(kept):
+        shown[places] = label
+    return shown
+
+
+def some_labelled(labels: np.ndarray) -> np.ndarray:
+    """The places of the labels that are known, () where all are or none is."""
+    known = np.flatnonzero(labels >= 0)
+    return known if len(known) < len(labels) else known[:0]

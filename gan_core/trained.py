@@ -1,0 +1,125 @@
+"""What a run has learned, to draw from and to ask."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.critic import Critic
+from gan_core.prior import Prior
+from gan_core.sample import Latent, Sample
+
+PICTURED = 64  # samples in a picture
+PICTURED_EACH = 8  # of a class
+PICTURED_CLASSES = 16
+SWEPT = 10  # values of a continuous code in a picture
+SWEEPS = 3  # rows for each code
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Some samples to look at together: what they show, and in how many columns, None where that does not matter."""
+
+    name: str
+    num: int
+    batches: Iterable[Sample]
+    columns: int | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator with what it starts from, and its critic.
+
+    While they are asked the networks are in evaluation mode; nothing is drawn from torch's default generators.
+    seed: sample i depends on it and i alone. critic: None where nobody will ask it. taught: whether its head `class`
+    learnt from labels.
+    """
+
+    generator: nn.Module
+    critic: Critic | None
+    prior: Prior
+    seed: int
+    batch_size: int
+    device: torch.device
+    taught: bool = False
+
+    def draw(self, num: int, y: Tensor | None = None, code: Mapping[int, float] | None = None) -> Iterator[Sample]:
+        """Batches that add up to exactly `num` samples.
+
+        y: (num,) the labels to ask for, else drawn. code: values of codes, by their number, else drawn.
+        """
+        latents = self.prior.sequence(num, self.seed, self.batch_size, y)
+        return self.make(self._with_codes(latent, code or {}) for latent in latents)
+
+    def make(self, latents: Iterable[Latent]) -> Iterator[Sample]:
+        """The samples that come of latents, batch by batch."""
+        with evaluating(self.generator), torch.no_grad():
+            for latent in latents:
+                yield Sample(self.generator(latent.to(self.device)), latent.y, latent.code)
+
+    def has_head(self, name: str) -> bool:
+        """Whether the critic has a head of that name."""
+        return self.critic is not None and name in self.critic.heads
+
+    def heads(self, sample: Sample) -> dict[str, Tensor]:
+        """What the critic's heads say of a batch, on the CPU."""
+        assert self.critic is not None
+        y = None if sample.y is None else sample.y.to(self.device)
+        with evaluating(self.critic), torch.no_grad():
+            _, heads = self.critic(sample.x.to(self.device), y)
+        return {name: value.cpu() for name, value in heads.items()}
+
+    def each_class(self, num: int) -> Tensor:
+        """Labels (num,) to ask for, class by class, of each as many, or one more of the first ones."""
+        return each_class(num, len(self.prior.shares))
+
+    def pictures(self) -> Iterator[Picture]:
+        """What to look at while training: samples, class by class if there are classes; codes swept one by one."""
+        shown = min(len(self.prior.shares), PICTURED_CLASSES)
+        if shown:
+            num = PICTURED_EACH * shown
+            yield Picture("", num, self.draw(num, each_class(num, shown)))
+        else:
+            yield Picture("", PICTURED, self.draw(PICTURED))
+        if self.prior.codes:
+            yield self.traversal()
+
+    def traversal(self) -> Picture:
+        """One code swept along each row, everything else the same: a few rows for each code, categorical ones first."""
+        codes = self.prior.codes
+        assert codes is not None
+        columns = codes.categories if codes.categorical else SWEPT
+        rows = []
+        starts = next(self.prior.sequence(SWEEPS * codes.num, self.seed, SWEEPS * codes.num))
+        for row in range(len(starts)):
+            index = row // SWEEPS
+            discrete = index < codes.categorical
+            values = list(range(columns)) if discrete else torch.linspace(-1, 1, columns).tolist()
+            start = starts.rows(slice(row, row + 1))
+            rows += [self._with_codes(start, {index: value}) for value in values]
+        return Picture("traversal", len(rows), self.make(rows), columns)
+
+    def _with_codes(self, latent: Latent, values: Mapping[int, float]) -> Latent:
+        code = latent.code
+        for index, value in values.items():
+            assert self.prior.codes is not None and code is not None
+            code = self.prior.codes.fixed(code, index, value)
+        return Latent(latent.z, latent.y, code)
+
+
+def each_class(num: int, num_classes: int) -> Tensor:
+    """Labels (num,) in order, of each class as many, or one more of some."""
+    return torch.arange(num) * num_classes // num
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and back."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)
