@@ -125,12 +125,12 @@ SMALL = {
     "began": dict(arch="began", width=16, z_dim=32, g_norm="none", init="torch", g_lr=5e-4, d_lr=5e-4),
     "ebgan": dict(critic_norm="batch", g_lr=5e-4, d_lr=5e-4),
     "r3gan": dict(g_norm="none", init="he"),
-    "cgan": dict(critic_norm="batch"),
-    "acgan": dict(critic_norm="batch"),
-    "wgan-gp-acgan": dict(g_norm="conditional", g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
+    "cgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
+    "acgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
+    "wgan-gp-acgan": dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
     "projection": dict(g_norm="conditional", g_lr=2e-3, d_lr=2e-3, critic_steps=1),
-    "sgan": dict(critic_norm="batch"),
-    "catgan": dict(critic_norm="batch"),
+    "sgan": dict(critic_norm="batch", steps=2500, lr_decay="linear"),
+    "catgan": dict(critic_norm="layer", steps=2000, lr_decay="linear"),
     "infogan": dict(critic_norm="batch", z_dim=62),
 }
 
