@@ -127,7 +127,7 @@ def measure(name: str, row: Row, outdir: Path, seed: int) -> Report:
     return report
 
 
-def table(reports: dict[str, Report]) -> str:
+def table(reports: dict[str, Report], seed: int) -> str:
     """The table, in Markdown."""
     heads = ("what", "measured", "to compare", "chance")
     lines = ["| command | " + " | ".join(heads) + " | steps | minutes |", "|---" * (len(heads) + 3) + "|"]
@@ -137,7 +137,7 @@ def table(reports: dict[str, Report]) -> str:
         lines.append("| " + " | ".join([*cells, f"{report['seconds'] / 60:.1f}"]) + " |")
     about = (
         f"{date.today()}, {torch.get_num_threads()} threads of {platform.processor() or platform.machine()}, torch "
-        f"{torch.__version__}: `python -m experiments.labels`"
+        f"{torch.__version__}: `python -m experiments.labels --seed {seed}`"
     )
     return "\n".join([*lines, "", about, ""])
 
@@ -156,8 +156,8 @@ def main() -> None:
         reports[name] = measure(name, ROWS[name], args.outdir, args.seed)
         print(f"{name}: {ROWS[name].told(reports[name])} in {time.monotonic() - began:.0f} s", flush=True)
         (args.outdir / "labels.json").write_text(json.dumps(reports, indent=1) + "\n")
-        (args.outdir / "labels.md").write_text(table(reports))
-    print(table(reports))
+        (args.outdir / "labels.md").write_text(table(reports, args.seed))
+    print(table(reports, args.seed))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class ConcatEntry(LabelEntry):
 
 
 class Projection(Conditioning, name="projection"):
-    """Projection discriminator: Miyato and Koyama 2018, equation 3, arXiv 1802.05637.
+    """Projection discriminator: Miyato and Koyama 2018, section 3, arXiv 1802.05637.
 
     D(x, y) = y^T V phi(x) + psi(phi(x)), phi the trunk's features, psi the linear score, V an embedding of the classes,
     which a spectral norm on the critic holds as it does every weight.

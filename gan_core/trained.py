@@ -14,7 +14,8 @@ from gan_core.sample import Latent, Sample
 PICTURED = 64  # samples in a picture
 PICTURED_EACH = 8  # of a class
 PICTURED_CLASSES = 16
-SWEPT = 10  # values of a continuous code in a picture
+SWEPT = 10  # values of a continuous code in a picture, where no categorical code sets its width
+MOST_SWEPT = 20  # values of a categorical code in a picture
 SWEEPS = 3  # rows for each code
 
 
@@ -90,7 +91,7 @@ class Trained:
         """One code swept along each row, everything else the same: a few rows for each code, categorical ones first."""
         codes = self.prior.codes
         assert codes is not None
-        columns = codes.categories if codes.categorical else SWEPT
+        columns = min(codes.categories, MOST_SWEPT) if codes.categorical else SWEPT
         rows = []
         starts = next(self.prior.sequence(SWEEPS * codes.num, self.seed, SWEEPS * codes.num))
         for row in range(len(starts)):

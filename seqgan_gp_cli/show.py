@@ -34,7 +34,7 @@ def recipes(name: str | None) -> None:
     if name is None:
         click.echo("Recipes (train-text or train-image --recipe NAME; `recipes NAME` explains one):")
         for key, recipe in RECIPES.items():
-            click.echo(f"  {key:<14} {' + '.join(recipe.parts):<28} {recipe.title}, {recipe.source}")
+            click.echo(f"  {key:<14} {' + '.join(recipe.parts):<30} {recipe.title}, {recipe.source}")
         click.echo("\nParts (--add PART, --without PART; `recipes PART` explains one):")
         for key, kind in REGISTRY.items():
             click.echo(f"  {key:<24} {(kind.__doc__ or '').strip().splitlines()[0]}")

@@ -1,0 +1,68 @@
+"""The experiments: tables say what reports say; the slow tests make the runs and hold them to their promise."""
+
+import pytest
+import torch
+
+from experiments.labels import ROWS, measure, table
+from experiments.plain_classifier import plain_classifier
+
+SCORES = {
+    "classifier": {"accuracy": 0.905},
+    "conditional": {"accuracy": 0.87654, "chance": 0.1},
+    "intra_frechet": {"mean": 3.21, "floor": 0.47},
+    "critic": {"error": 0.16, "chance": 0.1, "categories": 20, "majority_error": 0.3, "matched_error": 0.5},
+    "codes": {
+        "categories": 10,
+        "samples": [{"accuracy": 0.6, "chance": 0.125}],
+        "real": [{"accuracy": 0.55, "chance": 0.125}],
+        "bits": {"category": 3.25},
+    },
+}
+
+
+def test_the_table_says_what_was_measured():
+    plain = {"error": 0.18, "best_error": 0.175}
+    report = {"command": "C", "steps": 1234, "seconds": 90.0, "labels": SCORES, "plain": plain}
+    lines = table(dict.fromkeys(ROWS, report), seed=3).splitlines()
+    rows = dict(zip(ROWS, lines[2:], strict=False))
+    assert all(row.startswith("| `C` |") and row.endswith("| 1,234 | 1.5 |") for row in rows.values())
+    assert (
+        "| 87.7% |" in rows["cgan"] and "90.5%" in rows["cgan"] and "3.21" in rows["cgan"] and "10.0%" in rows["cgan"]
+    )
+    assert "| 16.0% |" in rows["sgan"] and "18.0%" in rows["sgan"] and "17.5%" in rows["sgan"]
+    assert "| 60.0% |" in rows["infogan"] and "55.0%" in rows["infogan"] and "12.5%" in rows["infogan"]
+    assert "| 30.0% |" in rows["catgan-unsupervised"] and "50.0%" in rows["catgan-unsupervised"]
+    assert torch.__version__ in lines[-1] and "--seed 3" in lines[-1]
+
+
+def test_a_plain_classifier_learns_from_the_labels_that_are_kept():
+    given = {"recipe": "sgan", "width": 4, "labels_per_class": 5}
+    report = plain_classifier(given, steps=100)
+    assert report["labels"] == 50 and report["steps"] == 100
+    assert 0.2 < report["best_error"] <= report["error"] < 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cgan", "acgan", "wgan-gp-acgan", "projection"])
+def test_samples_show_what_was_asked_for(name, tmp_path):
+    assert measure(name, ROWS[name], tmp_path, 0)["labels"]["conditional"]["accuracy"] >= 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sgan", "catgan"])
+def test_unlabelled_images_help_a_critic(name, tmp_path):
+    report = measure(name, ROWS[name], tmp_path, 0)
+    assert report["labels"]["critic"]["error"] < min(report["plain"]["error"], report["plain"]["best_error"])
+
+
+@pytest.mark.slow
+def test_a_code_comes_to_mean_classes(tmp_path):
+    (code,) = measure("infogan", ROWS["infogan"], tmp_path, 0)["labels"]["codes"]["samples"]
+    assert code["accuracy"] > 3 * code["chance"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["text-wgan-gp-concat", "text-wgan-gp-acgan"])
+def test_sentences_say_what_was_asked_for(name, tmp_path):
+    conditional = measure(name, ROWS[name], tmp_path, 0)["labels"]["conditional"]
+    assert conditional["accuracy"] > 2 * conditional["chance"] and conditional["num"] == 2000
