@@ -127,7 +127,10 @@ SMALL = {
     "r3gan": dict(g_norm="none", init="he"),
     "cgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
     "acgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
-    "wgan-gp-acgan": dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
+    "wgan-gp-acgan": {
+        **dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
+        "acgan.generator_weight": 1.0,
+    },
     "projection": dict(g_norm="conditional", g_lr=2e-3, d_lr=2e-3, critic_steps=1),
     "sgan": dict(critic_norm="batch", steps=2500, lr_decay="linear"),
     "catgan": dict(critic_norm="layer", steps=2000, lr_decay="linear"),

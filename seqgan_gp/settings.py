@@ -74,7 +74,7 @@ PRESETS = {
         ),
         {
             "wgan-gp": SMALL_WGAN,
-            "wgan-gp-acgan": SMALL_WGAN,
+            "wgan-gp-acgan": SMALL_WGAN | {"acgan.fake_weight": 1.0, "acgan.generator_weight": 1.0},
             "began": TEXT_BEGAN | {"g_lr": 1e-3, "d_lr": 1e-3, "began.rate": 0.01},
         },
     ),
