@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from gan_core.errors import CheckpointError
+from gan_core.errors import CheckpointError, DivergedError, GanError
 from gan_core.files import DamagedError, sealed_folder, verify
 from gan_core.game import Game
 
@@ -31,7 +31,16 @@ class Checkpoint:
 
 
 def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int) -> Checkpoint:
-    """Write a checkpoint of a game into the folder of checkpoints and drop all but the `keep` newest."""
+    """Write a checkpoint of a game into the folder of checkpoints and drop all but the `keep` newest.
+
+    The new one is read back before an older one is dropped, so the last good one never is.
+
+    Raises:
+        DivergedError: a weight is not finite; nothing is written.
+        GanError: the disk does not give back what was written; the older ones stay.
+    """
+    refuse_non_finite(game)
+    sweep(folder)
     target = folder / f"step-{game.step:06d}"
     with sealed_folder(target, step=game.step, torch=torch.__version__) as temporary:
         save_file(tensors(game.generator.net), temporary / "generator.safetensors")
@@ -40,9 +49,37 @@ def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int
         save_file(tensors(game.critic.net), temporary / "critic.safetensors")
         torch.save({"game": game.state_dict(), **extra}, temporary / "state.pt")
         domain.save(temporary)
+    try:
+        verify(target)
+    except DamagedError as error:
+        raise GanError(f"{error}, just after it was written: check the disk; older checkpoints were kept") from error
     for old in sorted(folder.glob("step-*"), key=step_of)[:-keep]:
-        shutil.rmtree(old)
+        leaving = old.with_name(f".{old.name}.old")  # a kill now leaves no half of a checkpoint behind
+        old.rename(leaving)
+        shutil.rmtree(leaving)
     return Checkpoint(target, game.step)
+
+
+def refuse_non_finite(game: Game) -> None:
+    """Refuse to save weights that are not finite over good ones.
+
+    Raises:
+        DivergedError: the message names the first of them.
+    """
+    nets = {"generator": game.generator.net, "average": game.generator.average, "critic": game.critic.net}
+    for role, net in nets.items():
+        for name, value in net.state_dict().items() if net is not None else ():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise DivergedError(
+                    f"training diverged: {name} of the {role} is not finite at step {game.step}, which was not saved; "
+                    "lower --d-lr and --g-lr and resume from the checkpoint before"
+                )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written or half-removed."""
+    for left_over in [*folder.glob(".step-*.tmp"), *folder.glob(".step-*.old")]:
+        shutil.rmtree(left_over, ignore_errors=True)
 
 
 def newest(folder: Path) -> Checkpoint:

@@ -1,7 +1,7 @@
 """The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,14 +122,18 @@ class Game:
         """One step of the critic on real samples and as many generated ones."""
         reseed(self.seed, "critic", self.critic_turns)
         due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
+        put_back = remembered(self.generator.net, self.critic.net)
         with frozen(self.generator.net):
             with torch.no_grad(), self.engine.autocast():
                 latent = self.prior.draw(len(real), real.x.device, like=real.y)
                 fake = self._made(latent).to(real.x.dtype)
             loss, terms, judged = self._critic_loss(real, fake, due)
             terms = terms | self.critic.learn(loss)
-        for player_loss in self.losses:
-            player_loss.observe(*judged)
+        if terms["skipped"]:
+            put_back()
+        else:
+            for player_loss in self.losses:
+                player_loss.observe(*judged)
         self.critic_turns += 1
         readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
         return {**{f"critic/{name}": value for name, value in terms.items()}, **readings}
@@ -137,10 +141,13 @@ class Game:
     def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
         """One step of the generator; `real` where `needs_reals`."""
         reseed(self.seed, "generator", self.step)
+        put_back = remembered(self.generator.net, self.critic.net)
         with frozen(self.critic.net):
             latent = self.prior.draw(batch_size, device, like=None if real is None else real.y)
             loss, terms = self._generator_loss(latent, real)
             terms = terms | self.generator.learn(loss)
+        if terms["skipped"]:
+            put_back()
         self.step += 1
         return {f"generator/{name}": value for name, value in terms.items()}
 
@@ -191,6 +198,22 @@ class Game:
         self.critic.load_state_dict(state["critic"])
         for part in self.parts:
             part.load_state_dict(state["parts"][part.name])
+
+
+def remembered(*nets: nn.Module) -> Callable[[], None]:
+    """A function that puts the buffers of networks back as they are now.
+
+    Batch norm moves its statistics in every forward pass, in those of a step that is then not taken too.
+    """
+    buffers = [buffer for net in nets for buffer in net.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+
+    @torch.no_grad()
+    def put_back() -> None:
+        for buffer, old in zip(buffers, before, strict=True):
+            buffer.copy_(old)
+
+    return put_back
 
 
 @contextmanager

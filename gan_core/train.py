@@ -17,7 +17,7 @@ from gan_core.critic import Critic
 from gan_core.curves import draw_curves
 from gan_core.domain import Domain
 from gan_core.errors import DivergedError
-from gan_core.game import Game
+from gan_core.game import Game, Terms
 from gan_core.parts import Loss, Part
 from gan_core.randomness import mixed_in, reseed, shuffled
 from gan_core.run import Run, write_json
@@ -28,6 +28,7 @@ from gan_core.stats import Means
 from gan_core.trained import PICTURED, Trained
 
 PATIENCE = 20  # steps in a row that were not finite before a run is given up
+DIAGNOSTICS = "diverged.json"  # what was found when a run was given up
 PREVIEW = 10  # samples shown on the terminal
 
 
@@ -125,23 +126,51 @@ class Trainer:
     def _step(self) -> None:
         game, settings = self.game, self.settings
         game.set_decay(DECAYS[settings.lr_decay](game.step / settings.steps) * self.stall.factor)
-        skipped = 0.0
+        skipped = False
         for _ in range(settings.critic_steps):
             terms = game.critic_step(self._batch("critic", game.critic_turns, settings.batch_size))
-            self.means.add(terms)
-            skipped += float(terms["critic/skipped"])
+            skipped |= self._count(terms, "critic")
         num = settings.batch_size * settings.g_batch_multiple
         real = self._batch("generator", game.step, num) if game.needs_reals else None
         terms = game.generator_step(num, self.device, real)
-        self.means.add(terms)
+        skipped |= self._count(terms, "generator")
         if settings.lr_decay == "stall" and (measure := game.convergence()) is not None:
             self.stall.watch(measure)
-        self.failures = self.failures + 1 if skipped + float(terms["generator/skipped"]) else 0
+        self.failures = self.failures + 1 if skipped else 0
         if self.failures >= PATIENCE:
+            self._diagnose(terms)
             raise DivergedError(
                 f"training diverged: no finite gradient in {PATIENCE} steps in a row up to step {game.step}; "
-                f"lower --d-lr and --g-lr, or take another recipe (checkpoints are in {self.run.checkpoints})"
+                f"lower --d-lr and --g-lr, or take another recipe (checkpoints are in {self.run.checkpoints}, what was "
+                f"found in {self.run.path / DIAGNOSTICS})"
             )
+
+    def _count(self, terms: Terms, role: str) -> bool:
+        """Add a step's terms to the means; of a step that was not taken only that it was not."""
+        skipped = bool(terms[f"{role}/skipped"])
+        self.means.add({f"{role}/skipped": terms[f"{role}/skipped"]} if skipped else terms)
+        return skipped
+
+    def _diagnose(self, terms: Terms) -> None:
+        """Write what there is to see: the terms of the last step, and where gradients are not finite."""
+        players = {"generator": self.game.generator, "critic": self.game.critic}
+        broken = {
+            role: [
+                name
+                for name, parameter in player.net.named_parameters()
+                if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+            ]
+            for role, player in players.items()
+        }
+        rates = {role: player.optimiser.param_groups[0]["lr"] for role, player in players.items()}
+        about = {
+            "step": self.game.step,
+            "steps in a row that were not finite": self.failures,
+            "terms of the last step": {name: str(float(value)) for name, value in terms.items()},
+            "parameters whose gradient is not finite": broken,
+            "learning rates": rates,
+        }
+        write_json(self.run.path / DIAGNOSTICS, about)
 
     def _batch(self, player: str, turn: int, n: int) -> Sample:
         positions = np.arange(turn * n, (turn + 1) * n, dtype=np.int64)
@@ -237,7 +266,8 @@ def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
     for part in parts:
         for name in part.readings():
             key = f"{part.name}/{name}"
-            shown[key if name in shown else name] = means[key]
+            if key in means:  # there is none of steps that were not taken
+                shown[key if name in shown else name] = means[key]
     return shown
 
 

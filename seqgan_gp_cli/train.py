@@ -101,6 +101,15 @@ def train(
         config["numbers"] = plan.numbers
         write_json(run.path / "config.json", config)
         print(f"resuming at step {game.step}")
+        for what, before, now in (
+            ("threads", config.get("threads"), torch.get_num_threads()),
+            ("torch", config.get("versions", {}).get("torch"), torch.__version__),
+        ):
+            if before != now:
+                click.echo(
+                    f"warning: this run began with {what} {before} and goes on with {now}: not bit for bit the same",
+                    err=True,
+                )
     command = "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
     print(f"run:         {run.path}")
     print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
