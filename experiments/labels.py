@@ -8,6 +8,7 @@ table goes to DIR/labels.md, the numbers to DIR/labels.json, and pictures of the
 
 import argparse
 import json
+import math
 import platform
 import shlex
 import shutil
@@ -85,8 +86,8 @@ def matched(report: Report) -> dict[str, str]:
     return {
         "what": "samples whose class is the one that their code is matched with",
         "measured": percent(samples["accuracy"]),
-        "to compare": f"real test images, as Q reads them: {percent(real['accuracy'])}; "
-        f"{codes['bits']['category']:.2f} of {codes['categories']} values' bits",
+        "to compare": f"real test images, as Q reads them: {percent(real['accuracy'])}; samples tell at least "
+        f"{codes['bits']['category']:.2f} of the code's {math.log2(codes['categories']):.2f} bits",
         "chance": percent(samples["chance"]),
     }
 
@@ -109,11 +110,12 @@ ROWS = {
 def measure(name: str, row: Row, outdir: Path, seed: int) -> Report:
     """The labels of a run's report, with its steps, seconds and command; the run is made where it is not there yet."""
     command = f"{row.command} --seed {seed}"
-    done = sorted((outdir / "runs").glob(f"[0-9]*-{name}-{seed}"))
+    pattern = "[0-9]" * 5 + f"-{name}-{seed}"
+    done = sorted((outdir / "runs").glob(pattern))
     if not done or not (done[-1] / "summary.json").is_file():
         started = [sys.executable, "cli.py", *shlex.split(command), "--outdir", str(outdir / "runs"), "--name"]
         subprocess.run([*started, f"{name}-{seed}"], cwd=ROOT, check=True)
-        done = sorted((outdir / "runs").glob(f"[0-9]*-{name}-{seed}"))
+        done = sorted((outdir / "runs").glob(pattern))
     summary = json.loads((done[-1] / "summary.json").read_text())
     report = {"command": command, "steps": summary["steps"], "seconds": summary["seconds"]}
     report["labels"] = summary["evaluation"]["labels"]
