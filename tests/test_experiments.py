@@ -1,5 +1,8 @@
 """The experiments: tables say what reports say; the slow tests make the runs and hold them to their promise."""
 
+import json
+import subprocess
+
 import pytest
 import torch
 
@@ -66,3 +69,22 @@ def test_a_code_comes_to_mean_classes(tmp_path):
 def test_sentences_say_what_was_asked_for(name, tmp_path):
     conditional = measure(name, ROWS[name], tmp_path, 0)["labels"]["conditional"]
     assert conditional["accuracy"] > 2 * conditional["chance"] and conditional["num"] == 2000
+
+
+def test_a_run_that_is_there_is_read_and_no_other_of_a_like_name(tmp_path, monkeypatch):
+    def made(name, accuracy):
+        folder = tmp_path / "runs" / name
+        (folder / "samples").mkdir(parents=True)
+        labels = {"conditional": {"accuracy": accuracy}}
+        summary = {"steps": 3, "seconds": 1.0, "evaluation": {"labels": labels}}
+        (folder / "summary.json").write_text(json.dumps(summary))
+
+    def train(command, **_):
+        made(f"00001-{command[-1]}", 0.9)
+
+    made("00000-text-wgan-gp-acgan-0", 0.5)
+    monkeypatch.setattr(subprocess, "run", train)
+    for _ in range(2):
+        report = measure("wgan-gp-acgan", ROWS["wgan-gp-acgan"], tmp_path, 0)
+        assert report["labels"]["conditional"]["accuracy"] == 0.9
+        monkeypatch.setattr(subprocess, "run", None)
