@@ -210,6 +210,8 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
                 f"add it with --add {part}, or leave the option out"
             )
         numbers[key] = value
+    # A run that is resumed with other --steps goes on by the schedule that it began with.
+    numbers["decay_steps"] = numbers["decay_steps"] or numbers["steps"]
     return Plan(recipe_name, preset_name, names, numbers)
 
 

@@ -34,8 +34,11 @@ class Settings:
     beta1: float = option(0.5, "Adam's first beta", low=0.0, high=0.9999)
     beta2: float = option(0.9, "Adam's second beta", low=0.0, high=0.999999)
     lr_decay: str = option(
-        "none", "how the learning rates fall to 0 over --steps; stall: they halve when convergence stalls",
+        "none", "how the learning rates fall to 0 over --decay-steps; stall: they halve when convergence stalls",
         choices=tuple(DECAYS),
+    )  # fmt: skip
+    decay_steps: int = option(
+        0, "steps in which they do, 0 for the --steps that the run begins with", low=0, metavar="STEPS"
     )  # fmt: skip
     lr_patience: int = option(2000, "steps in which a stalled measure of convergence must fall", low=1, metavar="STEPS")
     ema: float = option(0.0, "decay of the generator's running average, 0 for none", low=0.0, high=0.999999)

@@ -125,7 +125,7 @@ class Trainer:
 
     def _step(self) -> None:
         game, settings = self.game, self.settings
-        game.set_decay(DECAYS[settings.lr_decay](game.step / settings.steps) * self.stall.factor)
+        game.set_decay(self._decay() * self.stall.factor)
         skipped = False
         for _ in range(settings.critic_steps):
             terms = game.critic_step(self._batch("critic", game.critic_turns, settings.batch_size))
@@ -144,6 +144,10 @@ class Trainer:
                 f"lower --d-lr and --g-lr, or take another recipe (checkpoints are in {self.run.checkpoints}, what was "
                 f"found in {self.run.path / DIAGNOSTICS})"
             )
+
+    def _decay(self) -> float:
+        settings = self.settings
+        return DECAYS[settings.lr_decay](min(1.0, self.game.step / (settings.decay_steps or settings.steps)))
 
     def _count(self, terms: Terms, role: str) -> bool:
         """Add a step's terms to the means; of a step that was not taken only that it was not."""

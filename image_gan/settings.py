@@ -82,9 +82,9 @@ DCGAN = dict(
 RESNET = dict(COLOUR, arch="resnet", size=32, width=128, z_dim=128, batch_size=64, g_batch_multiple=2, steps=100_000)
 WGAN_GP = dict(
     RESNET, pool="mean", init="he", dequantise=True, g_lr=2e-4, d_lr=2e-4, beta1=0.0, beta2=0.9, critic_steps=5,
-    lr_decay="linear",
+    lr_decay="linear", decay_steps=100_000,
 )  # fmt: skip
-SNGAN = RESNET | dict(g_width=256, pool="sum", init="xavier", lr_decay="linear")
+SNGAN = RESNET | dict(g_width=256, pool="sum", init="xavier", lr_decay="linear", decay_steps=100_000)
 # The DCGANs of the labelled recipes have the sizes of their papers' tables, not the kernels, dropout and hidden layers.
 DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
@@ -132,8 +132,8 @@ SMALL = {
         "acgan.generator_weight": 1.0,
     },
     "projection": dict(g_norm="conditional", g_lr=2e-3, d_lr=2e-3, critic_steps=1),
-    "sgan": dict(critic_norm="batch", steps=2500, lr_decay="linear"),
-    "catgan": dict(critic_norm="layer", steps=2000, lr_decay="linear"),
+    "sgan": dict(critic_norm="batch", steps=2500, lr_decay="linear", decay_steps=2500),
+    "catgan": dict(critic_norm="layer", steps=2000, lr_decay="linear", decay_steps=2000),
     "infogan": dict(critic_norm="batch", z_dim=62),
 }
 

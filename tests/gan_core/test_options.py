@@ -5,6 +5,7 @@ import pytest
 from gan_core.errors import UsageError
 from gan_core.options import fields_of, flag, parse, read_file, seconds, settle
 from gan_core.text import plain
+from image_gan.settings import IMAGE
 from seqgan_gp.settings import TEXT
 
 
@@ -93,3 +94,9 @@ def test_times():
 def test_printed_text_has_no_control_characters():
     assert plain("a\x1b[31mred\x07\r\x00\tb") == "a[31mred b"
     assert plain("שלום 안녕 🎉") == "שלום 안녕 🎉"
+
+
+def test_the_length_of_a_schedule_is_settled_when_a_run_begins():
+    assert settle(TEXT, {"steps": 7}).numbers["decay_steps"] == 7
+    assert settle(TEXT, {"steps": 7, "decay_steps": 9}).numbers["decay_steps"] == 9
+    assert settle(IMAGE, {"recipe": "sgan", "steps": 7}).numbers["decay_steps"] == 2500

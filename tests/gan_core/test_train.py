@@ -265,3 +265,17 @@ def test_pictures_show_classes_in_turn_and_codes_swept(create):
     trainer(run, ("nonsaturating", "infogan"), steps=1).train(math.inf)
     assert {p.name for p in run.samples.iterdir()} == {"real.txt", "000001.txt", "traversal-000001.txt"}
     assert len((run.samples / "traversal-000001.txt").read_text().splitlines()) == 3 * 3 * 10
+
+
+def test_a_schedule_goes_on_as_it_began_wherever_a_run_is_stopped(create):
+    values = dict(lr_decay="linear", decay_steps=10)
+    straight, stopped = create("straight"), create("stopped")
+    trainer(straight, **values).train(math.inf)
+    trainer(stopped, steps=4, **values).train(math.inf)
+    again = trainer(stopped, **values)
+    again.resume(checkpoint.newest(stopped.checkpoints))
+    again.train(math.inf)
+    assert final(stopped) == final(straight)
+    beyond = trainer(create("beyond"), **values | dict(steps=12))
+    beyond.train(math.inf)
+    assert beyond.game.critic.optimiser.param_groups[0]["lr"] == 0
