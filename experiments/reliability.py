@@ -39,17 +39,17 @@ class Bench:
 
     folder: Path
     seed: int
-    random: random.Random = field(init=False)
+    rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        self.rng = random.Random(self.seed)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        rng = np.random.default_rng(self.seed)
-        words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(50)]
-        lines = [" ".join(rng.choice(words, 4)) for _ in range(2000)]
+        drawn = np.random.default_rng(self.seed)
+        words = ["".join(drawn.choice(list("abcdefgh"), 4)) for _ in range(50)]
+        lines = [" ".join(drawn.choice(words, 4)) for _ in range(2000)]
         (self.folder / "lines.txt").write_text("".join(line + "\n" for line in lines))
-        images = rng.integers(0, 256, (300, 16, 16)).astype(np.uint8)
+        images = drawn.integers(0, 256, (300, 16, 16)).astype(np.uint8)
         np.savez(self.folder / "images.npz", images=images, labels=np.arange(300) % 3)
         self.runs: dict[str, list[str]] = {
             "text": ["train-text", "--data", "lines.txt", "--depth", "1", "--seq-len", "16", *SMALL],
@@ -117,7 +117,7 @@ def kills(bench: Bench, domain: str, num: int) -> str:
         name = f"{domain}-killed-{number}"
         args = [*bench.runs[domain], "--save-every", str(EVERY), "--outdir", name]
         process = bench.start(*args)
-        time.sleep(bench.random.uniform(0.05, 1.0) * whole)
+        time.sleep(bench.rng.uniform(0.05, 1.0) * whole)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         found = sorted((bench.folder / name).glob("[0-9]*")) if (bench.folder / name).is_dir() else []
@@ -151,7 +151,7 @@ def stops(bench: Bench, domain: str, num: int) -> str:
     for number in range(num):
         name = f"{domain}-stopped-{number}"
         process = bench.start(*bench.runs[domain], "--save-every", "0", "--outdir", name)
-        time.sleep(bench.random.uniform(0.4, 0.9) * whole)
+        time.sleep(bench.rng.uniform(0.4, 0.9) * whole)
         sent = (signal.SIGTERM, signal.SIGINT)[number % 2]
         process.send_signal(sent)
         process.communicate()
@@ -177,7 +177,7 @@ def damages(bench: Bench, domain: str, num: int) -> str:
         shutil.rmtree(run / "checkpoints")
         shutil.copytree(pristine, run / "checkpoints")
         folders = sorted((run / "checkpoints").glob("step-*"))
-        hurt = bench.random.choice([folders[-1:], folders])
+        hurt = bench.rng.choice([folders[-1:], folders])
         for folder in hurt:
             damage(bench, kind, folder)
         code, output = bench.run("inspect", str(run.relative_to(bench.folder)), "--json")
@@ -195,17 +195,17 @@ def damages(bench: Bench, domain: str, num: int) -> str:
 def damage(bench: Bench, kind: str, folder: Path) -> None:
     """Damage a file of a checkpoint."""
     files = sorted(folder.iterdir())
-    file = bench.random.choice(files)
+    file = bench.rng.choice(files)
     content = bytearray(file.read_bytes())
     if kind == "flip":
-        content[bench.random.randrange(len(content))] ^= 1 << bench.random.randrange(8)
+        content[bench.rng.randrange(len(content))] ^= 1 << bench.rng.randrange(8)
         file.write_bytes(content)
     elif kind == "cut":
-        file.write_bytes(content[: bench.random.randrange(len(content))])
+        file.write_bytes(content[: bench.rng.randrange(len(content))])
     elif kind == "empty":
         file.write_bytes(b"")
     elif kind == "swap":
-        other = bench.random.choice([f for f in files if f != file])
+        other = bench.rng.choice([f for f in files if f != file])
         mine, its = file.read_bytes(), other.read_bytes()
         file.write_bytes(its)
         other.write_bytes(mine)
