@@ -118,6 +118,6 @@ def code_of(text: str, codes: Any) -> tuple[int, float]:
         raise UsageError(f"--code {text}: the codes of this run are 0 to {codes.num - 1}")
     if index < codes.categorical and not (value.is_integer() and 0 <= value < codes.categories):
         raise UsageError(f"--code {text}: code {index} has the values 0 to {codes.categories - 1}")
-    if not abs(value) <= 10:
+    if index >= codes.categorical and not abs(value) <= 10:
         raise UsageError(f"--code {text}: code {index} was drawn from -1 to 1 in training, and goes up to 10 at most")
     return index, value

@@ -127,6 +127,13 @@ def test_codes_are_set_and_swept(images, call, here):
         assert code == 2 and sentence in one_sentence(err)
 
 
+def test_a_code_of_many_values_takes_them_all(images, call):
+    given = ("--infogan-categories", "15", "--infogan-continuous", "0")
+    assert call("train-image", "--data", images, "--recipe", "infogan", *TINY, *given)[0] == 0
+    assert call("sample", "runs/00000-image-infogan", "--code", "0=14", "--num", "2", "--out", "a.npz")[0] == 0
+    assert call("sample", "runs/00000-image-infogan", "--code", "0=15", "--num", "2", "--out", "a.npz")[0] == 2
+
+
 def test_labels_that_do_not_exist_are_refused(image_run, call):
     for given, sentence in (
         (["--label", "pink"], "--label pink is no class of this run: choose from dark, grey, light"),
