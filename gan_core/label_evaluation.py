@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-import gan_core.label_losses  # noqa: F401  (it brings infogan into the registry)
+from gan_core.label_losses import InfoMaximising
 from gan_core.label_scores import Scores, agreement, classifier_scores, code_scores, critic_scores, label_report
-from gan_core.parts import lookup
 from gan_core.sample import Sample, Verdict
 from gan_core.trained import Trained
 
@@ -97,7 +96,8 @@ def bounds(trained: Trained, samples: list[Sample]) -> dict[str, float]:
     read = [trained.heads(batch) for batch in samples]
     heads = {name: torch.cat([batch[name] for batch in read]) for name in read[0]}
     code = torch.cat([batch.code for batch in samples if batch.code is not None])
-    loss: Any = lookup("infogan")(
+    kind: Any = InfoMaximising
+    loss = kind(
         categorical=codes.categorical, categories=codes.categories, continuous=codes.continuous,
         learn_std="log_std" in heads,
     )  # fmt: skip

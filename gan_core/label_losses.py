@@ -193,7 +193,7 @@ class InfoMaximising(Loss, name="infogan"):
         return Needs(heads={name: width for name, width in widths.items() if width}, score="", codes=self.codes)
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
-        return self.category_weight * self.category_loss(fake) + self.level_weight * self.level_loss(fake)
+        return self.generator(None, fake)
 
     def generator(self, real: Verdict | None, fake: Verdict) -> Tensor:
         return self.category_weight * self.category_loss(fake) + self.level_weight * self.level_loss(fake)

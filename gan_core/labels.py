@@ -37,6 +37,11 @@ class Labels:
         """Of the labelled examples, the share of each class."""
         return tuple(count / sum(self.counts) for count in self.counts)
 
+    def told(self) -> str:
+        """How many classes there are, for people."""
+        hidden = f" ({self.hidden:,} labels hidden or missing)" if self.hidden else ""
+        return f"{len(self)} classes{hidden}" if self.names else "no labels"
+
     def index(self, name: str) -> int:
         """The label of that name, or of that number where no class is called so.
 

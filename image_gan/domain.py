@@ -145,10 +145,8 @@ class ImageDomain:
         images = self.images
         rows = f"{len(images.train):,} images to learn from, {len(images.test):,} held out"
         skipped = f", {images.counts['skipped']:,} unreadable" if images.counts.get("skipped") else ""
-        hidden = f" ({self.labels.hidden:,} labels hidden or missing)" if self.labels.hidden else ""
-        classes = f"{len(images.classes)} classes{hidden}" if images.classes else "no labels"
         colour = "grey" if self.channels == 1 else "colour"
-        return f"{images.description}: {rows}{skipped}; {self.size}x{self.size} {colour}, {classes}"
+        return f"{images.description}: {rows}{skipped}; {self.size}x{self.size} {colour}, {self.labels.told()}"
 
     def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
         path = stem.with_suffix(".png")

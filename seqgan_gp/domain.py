@@ -127,8 +127,7 @@ class TextDomain:
         remarks = {"blank": "blank lines dropped", "bad_utf8": f"lines not UTF-8 ({self.settings.bad_utf8})"}
         noted = "".join(f", {counts[key]:,.0f} {text}" for key, text in remarks.items() if counts.get(key))
         kind = f"{tokenizer.size} symbols ({tokenizer.kind}), {self.settings.seq_len} a line"
-        hidden = f" ({self.labels.hidden:,} labels hidden or missing)" if self.labels.hidden else ""
-        classes = f"; {len(self.labels)} classes{hidden}" if len(self.labels) else ""
+        classes = f"; {self.labels.told()}" if len(self.labels) else ""
         return f"{self.corpus.description}: {rows}{noted}; {kind}{classes}"
 
     def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:

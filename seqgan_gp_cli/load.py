@@ -28,7 +28,7 @@ class Loaded:
     checkpoint: checkpoint.Checkpoint
     domain: Any
     generator: torch.nn.Module
-    critic: Critic
+    critic: Critic | None
     prior: Prior
     device: torch.device
     taught: bool
@@ -41,10 +41,10 @@ class Loaded:
 
 
 def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) -> Loaded:
-    """Load the networks of a run's newest whole checkpoint.
+    """Load a run's newest whole checkpoint.
 
     ema: the running average (True), the trained weights (False), or whichever the run samples from (None).
-    with_data: open the run's data too, which scoring needs and sampling does not.
+    with_data: open the run's data and load its critic too, which scoring needs and sampling does not.
 
     Raises:
         CheckpointError: there is none, or it has no average.
@@ -58,14 +58,17 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
     found = checkpoint.newest(path / "checkpoints")
     domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
     parts = make_parts(plan.parts, plan.numbers)
-    generator, critic = make_generator(domain, parts, settings), make_critic(domain, parts, settings)
+    generator = make_generator(domain, parts, settings)
     if ema and not settings.ema:
         raise CheckpointError(f"{path} keeps no running average: leave --ema out")
     weights = "generator.safetensors" if ema is False or not settings.ema else "ema.safetensors"
     checkpoint.load_weights(generator, found.folder / weights)
-    checkpoint.load_weights(critic, found.folder / "critic.safetensors")
+    critic = None
+    if with_data:
+        critic = make_critic(domain, parts, settings).to(device)
+        checkpoint.load_weights(critic, found.folder / "critic.safetensors")
     prior = make_prior(domain, parts, settings)
     return Loaded(
-        path, config, entry, settings, found, domain, generator.to(device), critic.to(device), prior, device,
+        path, config, entry, settings, found, domain, generator.to(device), critic, prior, device,
         teaches_classes(parts, len(domain.labels)),
     )  # fmt: skip

@@ -117,7 +117,10 @@ class TestSettle:
 
     def test_more_labels_than_there_are(self):
         labels = np.array([0, 0, 0, 1, 1])
-        settle = lambda: settle_labels(labels, ("a", "b"), "x.npz", per_class=3)  # noqa: E731
+
+        def settle():
+            return settle_labels(labels, ("a", "b"), "x.npz", per_class=3)
+
         refused(UsageError, settle, "--labels-per-class 3", "only 2", "'b'", "lower it")
 
 
