@@ -7,6 +7,7 @@ undisturbed run ends with. The table goes to DIR/reliability.md. The full number
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import random
@@ -16,19 +17,25 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
+from gan_core.recipes import RECIPES
+
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-EVERY = 5  # steps between checkpoints
+STEPS, EVERY = 200, 10  # of a run, and between its checkpoints
+CADENCES = ("sample", "eval", "log", "save")
 NETWORKS = ("generator.safetensors", "ema.safetensors", "critic.safetensors")
 SMALL = [
-    "--steps", "40", "--width", "8", "--batch-size", "8", "--threads", "1", "--log-every", "1",
+    "--steps", str(STEPS), "--width", "8", "--batch-size", "8", "--threads", "1", "--log-every", "1",
     "--sample-every", "0", "--eval-every", "0",
 ]  # fmt: skip
 
@@ -39,7 +46,9 @@ class Bench:
 
     folder: Path
     seed: int
+    jobs: int = 2
     rng: random.Random = field(init=False)
+    digests: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -47,8 +56,8 @@ class Bench:
         self.folder.mkdir(parents=True)
         drawn = np.random.default_rng(self.seed)
         words = ["".join(drawn.choice(list("abcdefgh"), 4)) for _ in range(50)]
-        lines = [" ".join(drawn.choice(words, 4)) for _ in range(2000)]
-        (self.folder / "lines.txt").write_text("".join(line + "\n" for line in lines))
+        lines = [f"{number % 3}\t{' '.join(drawn.choice(words, 4))}\n" for number in range(2000)]
+        (self.folder / "lines.txt").write_text("".join(lines))
         images = drawn.integers(0, 256, (300, 16, 16)).astype(np.uint8)
         np.savez(self.folder / "images.npz", images=images, labels=np.arange(300) % 3)
         self.runs: dict[str, list[str]] = {
@@ -80,13 +89,36 @@ class Bench:
         """The newest run in a folder."""
         return max((self.folder / name).glob("[0-9]*"))
 
+    def straight(self, domain: str) -> tuple[str, float]:
+        """The digest of an undisturbed run, and the seconds that it took."""
+        if domain not in self.digests:
+            self.train(domain, f"{domain}-warm")  # the data is prepared once, and the seconds below are without it
+            began = time.monotonic()
+            self.digests[domain] = digest(self.train(domain, f"{domain}-straight")), time.monotonic() - began
+        return self.digests[domain]
+
+    def interrupt(self, args: list[str], number: int, seconds: float) -> int:
+        """Send a signal to a command after some seconds; its exit code."""
+        process = self.start(*args)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=seconds)
+        process.send_signal(number)
+        process.communicate()
+        return process.returncode
+
+    def side_by_side(self, task: Callable[[T], str], cases: Sequence[T]) -> list[str]:
+        """What a task returns for each case, `jobs` of them at a time."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            return list(pool.map(task, cases))
+
 
 def digest(run: Path) -> str:
     """The SHA-256 of the networks that a run ended with, and of the losses that it logged."""
     newest = max((run / "checkpoints").glob("step-*"))
     hashed = hashlib.sha256()
     for name in NETWORKS:
-        hashed.update((newest / name).read_bytes())
+        if (newest / name).exists():
+            hashed.update((newest / name).read_bytes())
     for line in (run / "metrics.jsonl").read_text().splitlines():
         logged = json.loads(line)
         losses = {key: value for key, value in logged.items() if "/" in key and key != "it/s"}
@@ -107,105 +139,115 @@ def logged_step(run: Path) -> int:
     return max(steps)
 
 
+def told(ends: list[str]) -> str:
+    """What happened, how often."""
+    return f"{len(ends)}: " + ", ".join(f"{count} x {end}" for end, count in sorted(Counter(ends).items()))
+
+
+def resumes(bench: Bench, domain: str, num: int) -> str:
+    """For each recipe, a run stopped at `num` random steps and resumed: does it end as a straight one?"""
+
+    def one(case: tuple[str, list[int]]) -> str:
+        recipe, steps = case
+        args = [*bench.runs[domain], "--recipe", recipe, "--decay-steps", str(STEPS), "--save-every", "0"]
+        name = f"{domain}-{recipe}"
+        wanted = digest(bench.train(domain, f"{name}-straight", "--recipe", recipe))
+        codes = [bench.run(*args, "--outdir", name, "--steps", str(steps[0]))[0]]
+        for step in [*steps[1:], STEPS]:
+            codes.append(bench.run(f"train-{domain}", "--outdir", name, "--resume", "--steps", str(step))[0])
+        same = not any(codes) and digest(bench.newest(name)) == wanted
+        return f"the same end after {num} stops" if same else f"ANOTHER END ({recipe}, exits {codes})"
+
+    cases = [(recipe, sorted(bench.rng.sample(range(1, STEPS), num))) for recipe in RECIPES]
+    return told(bench.side_by_side(one, cases))
+
+
 def kills(bench: Bench, domain: str, num: int) -> str:
     """SIGKILL at random times, then --resume: does it end as the run that was not killed, and what is lost?"""
-    began = time.monotonic()
-    wanted = digest(bench.train(domain, f"{domain}-straight"))
-    whole = time.monotonic() - began
-    lost, ends = [], Counter()
-    for number in range(num):
+    wanted, whole = bench.straight(domain)
+    lost: list[int] = []
+
+    def one(case: tuple[int, float]) -> str:
+        number, share = case
         name = f"{domain}-killed-{number}"
         args = [*bench.runs[domain], "--save-every", str(EVERY), "--outdir", name]
-        process = bench.start(*args)
-        time.sleep(bench.rng.uniform(0.05, 1.0) * whole)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        found = sorted((bench.folder / name).glob("[0-9]*")) if (bench.folder / name).is_dir() else []
-        reached = logged_step(found[-1]) if found else 0
-        saved = [int(p.name[5:]) for p in found[-1].glob("checkpoints/step-*")] if found else []
-        again = [*args, "--resume"] if saved else args
-        if saved:
-            again = [domain_command(domain), "--outdir", name, "--resume"]
-            lost.append(reached - max(saved))
-        code, output = bench.run(*again)
+        bench.interrupt(args, signal.SIGKILL, share * whole)
+        found = sorted((bench.folder / name).glob("[0-9]*"))
+        if found:
+            saved = [int(path.name[5:]) for path in found[-1].glob("checkpoints/step-*")]
+            lost.append(logged_step(found[-1]) - max(saved, default=0))
+            args = [f"train-{domain}", "--outdir", name, "--resume"]
+        code, output = bench.run(*args)
         same = code == 0 and digest(bench.newest(name)) == wanted
-        ends["the same end" if same else f"another end (exit {code})"] += 1
         if not same:
             print(output, file=sys.stderr)
         shutil.rmtree(bench.folder / name)
-    told = ", ".join(f"{count} {end}" for end, count in ends.items())
-    return f"{num} kills: {told}; {len(lost)} after a first checkpoint, at most {max(lost, default=0)} steps lost"
+        when = "resumed" if found else "killed before there was a run, started again"
+        return f"{when}, the same end" if same else f"{when}, ANOTHER END (exit {code})"
 
-
-def domain_command(domain: str) -> str:
-    """The training command of a domain."""
-    return f"train-{domain}"
+    ends = bench.side_by_side(one, [(number, bench.rng.uniform(0.05, 1.0)) for number in range(num)])
+    return f"{told(ends)}; at most {max(lost, default=0)} steps lost, {EVERY} between checkpoints"
 
 
 def stops(bench: Bench, domain: str, num: int) -> str:
     """SIGTERM and SIGINT at random times: the exit codes, and whether the resumed run ends as an undisturbed one."""
-    began = time.monotonic()
-    wanted = digest(bench.train(domain, f"{domain}-unstopped"))
-    whole = time.monotonic() - began
-    ends: Counter[str] = Counter()
-    for number in range(num):
+    wanted, whole = bench.straight(domain)
+
+    def one(case: tuple[int, float]) -> str:
+        number, share = case
         name = f"{domain}-stopped-{number}"
-        process = bench.start(*bench.runs[domain], "--save-every", "0", "--outdir", name)
-        time.sleep(bench.rng.uniform(0.4, 0.9) * whole)
         sent = (signal.SIGTERM, signal.SIGINT)[number % 2]
-        process.send_signal(sent)
-        process.communicate()
-        code = process.returncode
-        if code in (130, 143):
-            code_again, _ = bench.run(domain_command(domain), "--outdir", name, "--resume")
-            same = code_again == 0 and digest(bench.newest(name)) == wanted
-            ends[f"exit {code}, then {'the same end' if same else 'another end'}"] += 1
-        else:
-            ends["ended by the signal before training" if code < 0 else f"exit {code}"] += 1
-        shutil.rmtree(bench.folder / name, ignore_errors=True)
-    return f"{num} signals: " + ", ".join(f"{count} x {end}" for end, count in sorted(ends.items()))
+        code = bench.interrupt([*bench.runs[domain], "--save-every", "0", "--outdir", name], sent, share * whole)
+        if not list((bench.folder / name).glob("[0-9]*")):
+            return f"exit {code} before there was a run"
+        again, _ = bench.run(f"train-{domain}", "--outdir", name, "--resume")
+        same = again == 0 and digest(bench.newest(name)) == wanted
+        return f"exit {code}, then {'the same end' if same else 'ANOTHER END'}"
+
+    return told(bench.side_by_side(one, [(number, bench.rng.uniform(0.3, 0.9)) for number in range(num)]))
 
 
 def damages(bench: Bench, domain: str, num: int) -> str:
     """One bit flipped, a file cut, emptied, swapped or missing: is a damaged checkpoint ever used without a word?"""
-    run = bench.train(domain, f"{domain}-damaged")
-    pristine = bench.folder / f"{domain}-pristine"
-    shutil.copytree(run / "checkpoints", pristine)
-    ends: Counter[str] = Counter()
-    kinds = ["flip"] * num + ["cut"] * (num // 2) + ["empty", "swap", "remove"] * max(1, num // 20)
-    for kind in kinds:
-        shutil.rmtree(run / "checkpoints")
-        shutil.copytree(pristine, run / "checkpoints")
+    bench.straight(domain)
+    pristine = bench.newest(f"{domain}-straight")
+
+    def one(case: tuple[int, str, int]) -> str:
+        number, kind, seed = case
+        run = bench.folder / f"{domain}-damaged-{number}"
+        shutil.copytree(pristine, run)
         folders = sorted((run / "checkpoints").glob("step-*"))
-        hurt = bench.rng.choice([folders[-1:], folders])
-        for folder in hurt:
-            damage(bench, kind, folder)
-        code, output = bench.run("inspect", str(run.relative_to(bench.folder)), "--json")
-        warned = "warning: " in output
+        rng = random.Random(seed)
+        for folder in rng.choice([folders[-1:], folders]):
+            damage(rng, kind, folder)
+        code, output = bench.run("inspect", run.name, "--json")
+        shutil.rmtree(run)
         if code == 4:
-            ends["exit 4"] += 1
-        elif code == 0 and warned:
-            ends["the one before, with a warning"] += 1
-        else:
-            ends[f"USED SILENTLY ({kind}, exit {code})"] += 1
-    told = ", ".join(f"{count} x {end}" for end, count in sorted(ends.items()))
-    return f"{len(kinds)} damages: {told}"
+            return "exit 4"
+        if code == 0 and "warning: " in output:
+            return "the one before, with a warning"
+        return f"USED SILENTLY ({kind}, exit {code})"
+
+    kinds = ["flip"] * num + ["cut"] * (num // 2) + ["empty", "swap", "remove"] * max(1, num // 20)
+    ends = bench.side_by_side(one, [(n, kind, bench.rng.randrange(1 << 32)) for n, kind in enumerate(kinds)])
+    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).items())
+    return f"{told(ends)} ({counts})"
 
 
-def damage(bench: Bench, kind: str, folder: Path) -> None:
+def damage(rng: random.Random, kind: str, folder: Path) -> None:
     """Damage a file of a checkpoint."""
     files = sorted(folder.iterdir())
-    file = bench.rng.choice(files)
+    file = rng.choice(files)
     content = bytearray(file.read_bytes())
     if kind == "flip":
-        content[bench.rng.randrange(len(content))] ^= 1 << bench.rng.randrange(8)
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         file.write_bytes(content)
     elif kind == "cut":
-        file.write_bytes(content[: bench.rng.randrange(len(content))])
+        file.write_bytes(content[: rng.randrange(len(content))])
     elif kind == "empty":
         file.write_bytes(b"")
     elif kind == "swap":
-        other = bench.rng.choice([f for f in files if f != file])
+        other = rng.choice([f for f in files if f != file])
         mine, its = file.read_bytes(), other.read_bytes()
         file.write_bytes(its)
         other.write_bytes(mine)
@@ -214,19 +256,19 @@ def damage(bench: Bench, kind: str, folder: Path) -> None:
 
 
 def cadences(bench: Bench, domain: str, num: int) -> str:
-    """Sampling, scoring, logging and saving at every step, and never: the same networks?"""
-    often = ["--sample-every", "1", "--eval-every", "10", "--log-every", "1", "--save-every", "1"]
-    never = ["--sample-every", "0", "--eval-every", "0", "--log-every", "0", "--save-every", "0"]
+    """Sampling, scoring, logging and saving at every step, and at every `num`: the same networks?"""
     ends = []
-    for name, more in (("often", often), ("never", never)):
-        run = bench.train(domain, f"{domain}-{name}", *more)
-        newest = max((run / "checkpoints").glob("step-*"))
+    for every in (1, num):
+        often = [word for what in CADENCES for word in (f"--{what}-every", str(every))]
+        newest = max(
+            (bench.train(domain, f"{domain}-every-{every}", "--steps", "100", *often) / "checkpoints").glob("step-*")
+        )
         ends.append(hashlib.sha256(b"".join((newest / file).read_bytes() for file in NETWORKS)).hexdigest())
-    return "the same networks" if ends[0] == ends[1] else "OTHER NETWORKS"
+    return f"every 1 and every {num}: " + ("the same networks" if ends[0] == ends[1] else "OTHER NETWORKS")
 
 
 CHECKS: dict[str, Callable[[Bench, str, int], str]] = {
-    "kills": kills, "stops": stops, "damages": damages, "cadences": cadences,
+    "resumes": resumes, "kills": kills, "stops": stops, "damages": damages, "cadences": cadences,
 }  # fmt: skip
 
 
@@ -235,12 +277,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--outdir", type=Path, default=Path("experiments-out/reliability"))
     parser.add_argument("--only", nargs="+", choices=CHECKS, default=list(CHECKS))
+    parser.add_argument("--stops", type=int, default=5)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--flips", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="commands at a time")
     args = parser.parse_args()
-    numbers = {"kills": args.kills, "stops": args.kills // 5, "damages": args.flips, "cadences": 1}
-    bench = Bench(args.outdir / "work", args.seed)
+    numbers = {
+        "resumes": args.stops, "kills": args.kills, "stops": args.kills // 5, "damages": args.flips, "cadences": 50
+    }  # fmt: skip
+    bench = Bench(args.outdir.resolve() / "work", args.seed, args.jobs)
     lines = ["| check | domain | found |", "|---|---|---|"]
     for name in args.only:
         for domain in bench.runs:
