@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_core import dist
 from gan_core.critic import judge, judge_both
+from gan_core.dist import whole
 from gan_core.engine import Engine
 from gan_core.parts import Constraint, Loss, Part, Penalty
 from gan_core.prior import Prior
@@ -49,9 +51,10 @@ class Player:
         self.optimiser.zero_grad(set_to_none=True)
         for constraint in self.constraints:
             cost = constraint.cost(self.net)
-            loss = loss if cost is None else loss + cost
+            loss = loss if cost is None else loss + cost / dist.size()
         loss.backward()
         gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        dist.add_up(gradients)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         finite = torch.isfinite(norm)
         if finite:
@@ -164,8 +167,9 @@ class Game:
         net = self.critic.net
         playing = [penalty for penalty in self.penalties if penalty.name in due]
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
-        terms = {loss.name: loss.critic(*judged) for loss in self.losses}
-        terms |= {penalty.name: penalty(net, *judged) for penalty in playing}
+        penalties = {penalty.name: penalty(net, *judged) for penalty in playing}
+        judged = (whole(judged[0]), whole(judged[1]))
+        terms = {loss.name: loss.critic(*judged) for loss in self.losses} | penalties
         total = torch.stack(list(terms.values())).sum()
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
         return total, {name: term.detach() for name, term in terms.items()}, judged
@@ -176,8 +180,9 @@ class Game:
     def _generator_terms(self, latent: Latent, real: Sample | None) -> tuple[Tensor, Terms]:
         fake = self._made(latent)
         net = self.critic.net
-        judged = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
-        terms = {loss.name: loss.generator(*judged) for loss in self.losses}
+        of_real, of_fake = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
+        of_real, of_fake = of_real and whole(of_real), whole(of_fake)
+        terms = {loss.name: loss.generator(of_real, of_fake) for loss in self.losses}
         total = torch.stack(list(terms.values())).sum()
         return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}
 

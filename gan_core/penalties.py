@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.critic import judge, wide
+from gan_core.dist import drawn, gathered
 from gan_core.parts import Penalty, buffer, option
 from gan_core.sample import Sample, Verdict
 
@@ -47,8 +48,8 @@ class SlopePenalty(Penalty):
 
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         gradient = self.look(critic, real, fake)
-        self.slope = squared_slopes(gradient.detach()).sqrt().mean()
-        return self.weight * self.every * self.price(gradient).mean()
+        self.slope = gathered(squared_slopes(gradient.detach()).sqrt()).mean()
+        return self.weight * self.every * gathered(self.price(gradient)).mean()
 
     def readings(self) -> dict[str, Tensor]:
         return {"slope": self.slope}
@@ -74,7 +75,7 @@ def gradient_at(critic: nn.Module, sample: Sample) -> Tensor:
 def at_interpolates(critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
     """At e x + (1 - e) G with e ~ U[0, 1], one e per sample: Gulrajani et al. 2017, algorithm 1."""
     x, g = real.sample.x, fake.sample.x
-    e = torch.rand(len(real.sample), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
+    e = drawn(torch.rand, len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
     return gradient_at(critic, real.sample.at(g + e * (x - g)))
 
 
@@ -136,7 +137,8 @@ class Dragan(SlopePenalty, name="dragan"):
 
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         x = real.sample.x
-        return gradient_at(critic, real.sample.at(x + self.spread * x.std() * torch.rand_like(x)))
+        noise = drawn(torch.rand, *x.shape, dtype=x.dtype, device=x.device)
+        return gradient_at(critic, real.sample.at(x + self.spread * gathered(x).std() * noise))
 
     def price(self, gradient: Tensor) -> Tensor:
         return two_sided(gradient)

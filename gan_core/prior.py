@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from gan_core import dist
 from gan_core.randomness import derive
 from gan_core.sample import Latent
 
@@ -73,11 +74,12 @@ class Prior:
         like: (num,) labels to take over where they are known, so that pairs of real and generated samples, and what
             lies between the two of a pair, have one label.
         """
-        z = self._noise(num, device)
-        y = self._labels(num, device) if self.shares else None
+        rows = dist.own(num * dist.size())
+        z = self._noise(num * dist.size(), device)[rows]
+        y = self._labels(num * dist.size(), device)[rows] if self.shares else None
         if y is not None and like is not None:
             y = torch.where(like >= 0, like, y)
-        return Latent(z, y, self.codes.draw(num, device) if self.codes else None)
+        return Latent(z, y, self.codes.draw(num * dist.size(), device)[rows] if self.codes else None)
 
     def sequence(
         self, num: int, seed: int, batch_size: int, y: Tensor | None = None, code: Tensor | None = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.critic import wide
+from gan_core.dist import BatchNorm2d
 
 
 def halvings(size: int, smallest: int) -> int:
@@ -20,7 +21,7 @@ def halvings(size: int, smallest: int) -> int:
     return count if count > 0 and size % 2**count == 0 else 0
 
 
-def norm(kind: str, channels: int, num_classes: int = 0, batch: type[nn.Module] = nn.BatchNorm2d) -> list[nn.Module]:
+def norm(kind: str, channels: int, num_classes: int = 0, batch: type[nn.Module] = BatchNorm2d) -> list[nn.Module]:
     """A normalisation layer, or none: each has a scale and a shift per channel, as in the publications.
 
     Layer and instance norm are group norms, of one group and of a group a channel: no sample sees another one.
@@ -66,7 +67,7 @@ class ConditionalBatchNorm(Labelled):
     unknown label has the mean of the classes' scales and that of their shifts.
     """
 
-    def __init__(self, num_classes: int, channels: int, batch: type[nn.Module] = nn.BatchNorm2d) -> None:
+    def __init__(self, num_classes: int, channels: int, batch: type[nn.Module] = BatchNorm2d) -> None:
         super().__init__()
         self.normalise = batch(channels, affine=False)
         # Tables, and no nn.Embedding: constraints and initial weights take every embedding for a weight matrix, and

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from gan_core.dist import BatchNorm1d
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, norm
 from image_gan.networks.shape import Shape
 
@@ -20,7 +21,7 @@ def hidden(inputs: int, units: int, depth: int, kind: str, activation: nn.Module
     layers: list[nn.Module] = []
     for before, after in pairwise([inputs, *[units] * (depth or DEPTH)]):
         layer = nn.Linear(before, after, bias=biased(kind))
-        layers += [layer, *norm(kind, after, classes, nn.BatchNorm1d), activation]
+        layers += [layer, *norm(kind, after, classes, BatchNorm1d), activation]
     return layers
 
 

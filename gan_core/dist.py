@@ -1,0 +1,172 @@
+"""Several processes under torchrun that train as one: the batch is shared out, and every gradient is the whole batch's.
+
+Each process draws the randomness of the whole batch and keeps its own rows, judges those, and gathers the verdicts, so
+that losses see every sample, as in one process, whether they are means, controllers or compare samples. What a
+process has after `backward()` is its rows' part of the gradient; one flat sum makes it whole. There is no wrapper:
+without torchrun, everything here returns what it was given.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as distributed
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gan_core.errors import UsageError
+from gan_core.sample import Sample, Verdict
+
+PATIENCE = timedelta(minutes=10)  # to wait for another process: longer than rank 0 takes to score samples
+
+
+def size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this one, 0 where it is alone or the first: the one that writes."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+@contextlib.contextmanager
+def processes(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did, and part from them at the end."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield
+        distributed.barrier()  # nobody hangs up while another one still listens
+    finally:
+        distributed.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """The device of this process: of several GPUs on a machine one for each process."""
+    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return device
+
+
+def check_batch(batch_size: int) -> None:
+    """Refuse a batch that cannot be shared out evenly.
+
+    Raises:
+        UsageError: the message names the remedy.
+    """
+    if batch_size % size():
+        raise UsageError(
+            f"--batch-size {batch_size} does not divide evenly among {size()} processes: give a multiple of {size()}"
+        )
+
+
+def own(num: int) -> slice:
+    """This process's rows of a batch of `num`."""
+    each = num // size()
+    return slice(rank() * each, (rank() + 1) * each)
+
+
+def drawn(draw: Callable[..., Tensor], num: int, *shape: int, **how: Any) -> Tensor:
+    """This process's `num` rows of what `draw` gives for the whole batch: (num, *shape).
+
+    draw: torch.rand or alike, called with the whole batch's shape.
+    """
+    return draw(num * size(), *shape, **how)[own(num * size())]
+
+
+def gathered(x: Tensor) -> Tensor:
+    """The rows of all processes, (B, ...) -> (size * B, ...). Gradients reach the rows of this one.
+
+    Every process computes the same loss of the gathered rows, so the part of its own rows is all that is needed.
+    """
+    return x if size() == 1 else Gathered.apply(x)
+
+
+class Gathered(torch.autograd.Function):
+    """See `gathered`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(size())]
+        distributed.all_gather(rows, x.contiguous())
+        return torch.cat(rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient[own(len(gradient))]
+
+
+def whole(verdict: Verdict) -> Verdict:
+    """The verdict of the whole batch, for losses. Its `sample` has labels and codes, and of x only the length."""
+    if size() == 1:
+        return verdict
+    sample = verdict.sample
+    y, code = (None if part is None else gathered(part) for part in (sample.y, sample.code))
+    x = sample.x.new_empty(len(sample) * size(), 0)
+    heads = {name: gathered(value) for name, value in verdict.heads.items()}
+    return Verdict(Sample(x, y, code), gathered(verdict.features), heads)
+
+
+def add_up(tensors: Sequence[Tensor]) -> None:
+    """Replace tensors by their sums over all processes, in one message."""
+    if size() == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    distributed.all_reduce(flat)
+    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+class Summed(torch.autograd.Function):
+    """The sum over all processes, and of its gradient too: each one's loss depends on the statistics of all."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+class WholeBatch(_BatchNorm):
+    """Batch norm (Ioffe and Szegedy 2015) by the mean and the variance of the whole batch, of all processes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if size() == 1 or not self.training:
+            return super().forward(x)
+        wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        rows, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]
+        count = wide.numel() // wide.shape[1] * size()
+        mean = Summed.apply(wide.sum(rows)) / count
+        centred = wide - mean.view(shape)
+        variance = Summed.apply(centred.square().sum(rows)) / count
+        self._follow(mean.detach(), variance.detach() * count / max(1, count - 1))
+        out = centred * torch.rsqrt(variance + self.eps).view(shape)
+        return (out * self.weight.view(shape) + self.bias.view(shape) if self.affine else out).to(x.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class BatchNorm1d(WholeBatch, nn.BatchNorm1d):
+    """For rows (B, C)."""
+
+
+class BatchNorm2d(WholeBatch, nn.BatchNorm2d):
+    """For maps (B, C, H, W)."""
