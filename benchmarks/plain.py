@@ -31,10 +31,10 @@ class TextBlock(nn.Module):
 class TextGenerator(nn.Module):
     """Noise (B, 128) -> softmax (B, V, L)."""
 
-    def __init__(self, symbols: int, length: int, width: int) -> None:
+    def __init__(self, symbols: int, length: int, width: int, depth: int = 5) -> None:
         super().__init__()
         self.linear = nn.Linear(128, width * length)
-        self.blocks = nn.Sequential(*[TextBlock(width) for _ in range(5)])
+        self.blocks = nn.Sequential(*[TextBlock(width) for _ in range(depth)])
         self.symbols = nn.Conv1d(width, symbols, 1)
         self.shape = (width, length)
 
@@ -46,10 +46,10 @@ class TextGenerator(nn.Module):
 class TextCritic(nn.Module):
     """Text (B, V, L) -> scores (B, 1)."""
 
-    def __init__(self, symbols: int, length: int, width: int) -> None:
+    def __init__(self, symbols: int, length: int, width: int, depth: int = 5) -> None:
         super().__init__()
         self.symbols = nn.Conv1d(symbols, width, 1)
-        self.blocks = nn.Sequential(*[TextBlock(width) for _ in range(5)])
+        self.blocks = nn.Sequential(*[TextBlock(width) for _ in range(depth)])
         self.score = nn.Linear(width * length, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,12 +124,13 @@ class Plain:
     g_batch_size: int
     hinge: bool = False
     critic_steps: int = 5
+    rate: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.9)
 
     def __post_init__(self) -> None:
-        rate, betas = (2e-4, (0.0, 0.9)) if self.hinge else (1e-4, (0.5, 0.9))
         self.optimisers: dict[str, Optimizer] = {
-            "generator": Adam(self.generator.parameters(), rate, betas),
-            "critic": Adam(self.critic.parameters(), rate, betas),
+            "generator": Adam(self.generator.parameters(), self.rate, self.betas),
+            "critic": Adam(self.critic.parameters(), self.rate, self.betas),
         }
 
     def critic_step(self, real: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gan_core.errors import GanError
-from gan_core.files import sealed_folder
+from gan_core.files import sealed_folder, writing
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def folder_to_write(root: Path, name: str) -> Iterator[Path]:
         return
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left_over in root.glob(f".{name}.*.tmp"):  # by a process that was killed
+        for left_over in [*root.glob(f".{name}.*.tmp"), *root.glob(f".{name}.*.old")]:  # by a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         yield root / name
 
@@ -76,8 +76,5 @@ def folder_to_write(root: Path, name: str) -> Iterator[Path]:
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Turn a full or broken disk into one sentence that names the folder."""
-    try:
+    with writing(folder, "free some space there, or set SEQGAN_GP_CACHE and TMPDIR to folders with more"):
         yield
-    except OSError as error:
-        remedy = "free some space there, or set SEQGAN_GP_CACHE and TMPDIR to folders with more"
-        raise GanError(f"{folder} cannot be written ({error.strerror}): {remedy}") from error

@@ -5,21 +5,29 @@ state.pt (optimisers, controllers, counters), what the domain needs to decode, a
 of each. Nothing is unpickled: weights are safetensors and state.pt is read with weights_only.
 """
 
+import io
 import pickle
 import shutil
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import nn
 
 from gan_core.errors import CheckpointError, DivergedError, GanError
-from gan_core.files import DamagedError, sealed_folder, verify
+from gan_core.files import DamagedError, sealed_folder, verify, writing
 from gan_core.game import Game
+
+UNUSABLE = (  # what reading weights and states raises where they are damaged or of another run
+    OSError, RuntimeError, LookupError, ValueError, AttributeError, TypeError, ArithmeticError, AssertionError,
+    EOFError, MemoryError, pickle.UnpicklingError, SafetensorError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,27 +41,34 @@ class Checkpoint:
 def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int) -> Checkpoint:
     """Write a checkpoint of a game into the folder of checkpoints and drop all but the `keep` newest.
 
-    The new one is read back before an older one is dropped, so the last good one never is.
+    The new one is read back before an older one is dropped, so the last good one never is. Those of later steps are
+    dropped too: a run only goes back where they are damaged.
 
     Raises:
         DivergedError: a weight is not finite; nothing is written.
-        GanError: the disk does not give back what was written; the older ones stay.
+        GanError: the disk is full, or does not give back what was written; the older ones stay.
     """
     refuse_non_finite(game)
     sweep(folder)
     target = folder / f"step-{game.step:06d}"
-    with sealed_folder(target, step=game.step, torch=torch.__version__) as temporary:
-        save_file(tensors(game.generator.net), temporary / "generator.safetensors")
+    full = "free some space there, then resume; older checkpoints were kept"
+    with writing(target, full), sealed_folder(target, step=game.step, torch=torch.__version__) as temporary:
+        # Python writes the bytes: the libraries' own writers report a full disk in words of theirs, or not at all.
+        (temporary / "generator.safetensors").write_bytes(as_bytes(tensors(game.generator.net)))
         if game.generator.average is not None:
-            save_file(tensors(game.generator.average), temporary / "ema.safetensors")
-        save_file(tensors(game.critic.net), temporary / "critic.safetensors")
-        torch.save({"game": game.state_dict(), **extra}, temporary / "state.pt")
+            (temporary / "ema.safetensors").write_bytes(as_bytes(tensors(game.generator.average)))
+        (temporary / "critic.safetensors").write_bytes(as_bytes(tensors(game.critic.net)))
+        state = io.BytesIO()
+        torch.save({"game": game.state_dict(), **extra}, state)
+        (temporary / "state.pt").write_bytes(state.getbuffer())
         domain.save(temporary)
     try:
         verify(target)
     except DamagedError as error:
         raise GanError(f"{error}, just after it was written: check the disk; older checkpoints were kept") from error
-    for old in sorted(folder.glob("step-*"), key=step_of)[:-keep]:
+    found = in_order(folder)
+    later = [path for path in found if step_of(path) > game.step]
+    for old in [*found[: len(found) - len(later)][:-keep], *later]:
         leaving = old.with_name(f".{old.name}.old")  # a kill now leaves no half of a checkpoint behind
         old.rename(leaving)
         shutil.rmtree(leaving)
@@ -82,14 +97,19 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(left_over, ignore_errors=True)
 
 
+def in_order(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, whole or damaged, the newest last; copies under names of their own are not ours."""
+    return sorted((path for path in folder.glob("step-*") if step_of(path) >= 0), key=step_of)
+
+
 def newest(folder: Path) -> Checkpoint:
     """The newest checkpoint that is whole. Damaged ones are named on stderr and passed over.
 
     Raises:
         CheckpointError: there is none.
     """
-    found = sorted(folder.glob("step-*"), key=step_of, reverse=True)
-    for path in found:
+    found = in_order(folder)
+    for path in reversed(found):
         try:
             verify(path)
             return Checkpoint(path, step_of(path))
@@ -97,6 +117,15 @@ def newest(folder: Path) -> Checkpoint:
             print(f"warning: {error}; the checkpoint before it is used", file=sys.stderr)
     what = "every checkpoint there is damaged" if found else "there is no checkpoint there"
     raise CheckpointError(f"{folder}: {what}; train again, or give another run")
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, or None where none was saved yet.
+
+    Raises:
+        CheckpointError: all that were saved are damaged.
+    """
+    return newest(folder) if in_order(folder) else None
 
 
 def restore(checkpoint: Checkpoint, game: Game) -> dict[str, Any]:
@@ -110,13 +139,28 @@ def restore(checkpoint: Checkpoint, game: Game) -> dict[str, Any]:
         load_weights(game.generator.average, checkpoint.folder / "ema.safetensors")
     load_weights(game.critic.net, checkpoint.folder / "critic.safetensors")
     try:
+        refuse_packed(checkpoint.folder / "state.pt")
         state = torch.load(checkpoint.folder / "state.pt", map_location="cpu", weights_only=True)
         game.load_state_dict(state.pop("game"))
-    except (OSError, RuntimeError, KeyError, ValueError, AttributeError, pickle.UnpicklingError) as error:
+    except UNUSABLE as error:
         raise CheckpointError(
             f"{checkpoint.folder / 'state.pt'} does not match this run: {first_line(error)}"
         ) from error
     return state
+
+
+def refuse_packed(path: Path) -> None:
+    """Refuse a file of torch.save whose members are packed, as torch's never are: a megabyte could hold a gigabyte.
+
+    Raises:
+        ValueError: it is one, or no file of torch.save at all.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is packed")
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError("it is no file of torch.save") from error
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
@@ -127,7 +171,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """
     try:
         net.load_state_dict(load_file(path), strict=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except UNUSABLE as error:
         raise CheckpointError(f"{path} does not match this run's networks: {first_line(error)}") from error
 
 

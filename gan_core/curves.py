@@ -5,6 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from gan_core.files import replacing, writing
+
 Series = dict[str, list[tuple[int, float]]]  # name -> (step, value) in order
 
 PANELS = {  # title -> the beginnings of the names in it
@@ -18,7 +20,7 @@ LEFT_OUT = ("critic/", "generator/")  # the rest of these: terms of the losses
 def read_series(path: Path) -> Series:
     """The numbers of a metrics.jsonl by name; evaluations as `scores/...`, so far as they are plain numbers."""
     series: Series = defaultdict(list)
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             values = json.loads(line)
             step = int(values.pop("step"))
@@ -73,5 +75,6 @@ def draw_curves(run: Path) -> Path | None:
             axes.legend(fontsize=7)
     figure.supxlabel("generator steps", fontsize=8)
     target = run / "curves.png"
-    figure.savefig(target, dpi=110)
+    with writing(target), replacing(target) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     return target

@@ -4,6 +4,7 @@ Checkpoints and prepared data sets are such folders. One is written under a temp
 target, every file is flushed to the disk and hashed into `manifest.json`, and only then is the folder renamed.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -13,8 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
+from gan_core.errors import GanError
+from gan_core.inputs import printable, read_limited
+
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 1 << 20  # bytes; a larger manifest is not one of ours
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, a quota, a limit on the size of files (ulimit -f)
+SPACE = "free some space there"
 
 
 class DamagedError(Exception):
@@ -42,6 +52,34 @@ def manifest_text(manifest: dict[str, Any]) -> str:
     return json.dumps({**manifest, "sha256": digest}, indent=1, sort_keys=True) + "\n"
 
 
+def is_full(error: Exception) -> bool:
+    """Whether what could not be written had no space left; NumPy and safetensors give no number for it."""
+    return getattr(error, "errno", None) in (None, *FULL)
+
+
+def full_disk(place: Path | str, error: Exception, remedy: str = SPACE) -> GanError:
+    """The error to raise where `is_full`: one sentence that names the place and the remedy."""
+    return GanError(f"{place} cannot be written ({getattr(error, 'strerror', None) or error}): {remedy}")
+
+
+@contextmanager
+def writing(place: Path | str, remedy: str = SPACE) -> Iterator[None]:
+    """Turn a full disk, a quota, or a folder that cannot be written, into one sentence.
+
+    place: the file, as the user knows it.
+    remedy: where no space is left.
+
+    Raises:
+        GanError: the message names the place and the remedy.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # the reader of our output has seen enough
+        raise
+    except (OSError, SafetensorError) as error:
+        raise full_disk(place, error, remedy if is_full(error) else "check the folder and its permissions") from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path; what is written there becomes the file or folder `path` in one rename, on success.
@@ -60,8 +98,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir():
+    """Remove a file or a folder, if it is there; of a link, only the link."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
 
@@ -106,20 +144,19 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > MANIFEST_LIMIT:
-            raise DamagedError(f"{path} is too large to be a manifest")
-        text = path.read_text()
+        text = read_limited(path, MANIFEST_LIMIT).decode()
         manifest = json.loads(text)
         if text != manifest_text({key: value for key, value in manifest.items() if key != "sha256"}):
             raise DamagedError(f"{path} is damaged: it does not match its own checksum")
         entries = {str(name): (int(e["bytes"]), str(e["sha256"])) for name, e in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DamagedError(f"{path} is missing or unreadable") from error
     present = {p.name for p in folder.iterdir()} - {MANIFEST}
     for name in sorted(present ^ set(entries)):
-        raise DamagedError(f"{folder / name} is {'missing' if name in entries else 'not in the manifest'}")
+        what = "missing" if name in entries else "not in the manifest"
+        raise DamagedError(f"{printable(folder / name)} is {what}")
     for name, (size, digest) in entries.items():
         file = folder / name
-        if not file.is_file() or file.stat().st_size != size or sha256(file) != digest:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != size or sha256(file) != digest:
             raise DamagedError(f"{file} is damaged: its content does not match the manifest")
     return manifest

@@ -37,6 +37,7 @@ def load_dataset(spec: str, *, split: str | None, example: str, built_in: str) -
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it reports an error in many lines, and then raises it
     try:
         return datasets.load_dataset(parts["id"], revision=parts["revision"], split=parts["split"] or split)
     except Exception as error:  # the library raises anything, down to bare ValueError and RuntimeError

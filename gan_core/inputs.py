@@ -8,8 +8,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from gan_core.errors import DataError
+
+MOST_UNPACKED = 200  # times its size on the disk that a packed file may hold; drawings on white come to 120
+UNPACKED_FIRST = 1 << 24  # bytes of a packed file up to which it is unpacked to find out how much it holds
+SURELY_UNPACKED = 5 << 24  # bytes that any packed file may hold
 
 
 def printable(path: str | Path) -> str:
@@ -56,6 +61,61 @@ def check_file(name: str, path: Path, remedy: str, instead: str = "save it to on
             raise DataError(f"{name} is not a regular file: {instead}")
         path.open("rb").close()
     return about.st_size
+
+
+def most_unpacked(packed: int, times: int = MOST_UNPACKED) -> int:
+    """The bytes that a packed file of so many bytes may hold: one that holds more is a bomb, or nothing to learn from.
+
+    Deflate reaches 1032 to 1, so that a file of a megabyte could fill the memory or the disk with zeros.
+    """
+    return max(SURELY_UNPACKED, times * packed)
+
+
+class Unpacking(gzip.GzipFile):
+    """A gzip file, open for reading, that may not hold more than `most_unpacked`.
+
+    A small one is unpacked at once to find out, before minutes are spent on what is in it.
+
+    Raises:
+        DataError: it holds more, found out at once or on reading beyond that; the message names the file.
+    """
+
+    def __init__(self, raw: BinaryIO, name: str, times: int = MOST_UNPACKED) -> None:
+        super().__init__(fileobj=raw, mode="rb")
+        self.called, self.times = name, times
+        packed = os.fstat(raw.fileno()).st_size
+        self.most = most_unpacked(packed, times)
+        if packed <= UNPACKED_FIRST:
+            while self.read(1 << 22):
+                pass
+            self.rewind()
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most so many bytes."""
+        left = self.most + 1 - self.tell()
+        content = super().read(left if size is None or not 0 <= size <= left else size)
+        if self.tell() > self.most:
+            raise DataError(
+                f"{self.called} unpacks to more than {self.most:,} bytes, over {self.times} times its size: unpack it "
+                "yourself if it can be trusted"
+            )
+        return content
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """The content of a file that may not be larger than `limit` bytes.
+
+    Raises:
+        ValueError: it is larger, or no regular file, which might never end.
+        OSError: it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a regular file")
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit} bytes")
+    return content
 
 
 def built_in_folder(package: Path, name: str) -> Path:

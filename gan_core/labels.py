@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from gan_core.errors import CheckpointError, DataError, UsageError
-from gan_core.inputs import printable
+from gan_core.inputs import printable, read_limited
 
 UNKNOWN = -1  # the label of an example without one
 MAX_CLASSES = (1 << 15) - 1  # labels are int16
 LABELS_FILE = "labels.json"
+LABELS_LIMIT = 1 << 24  # bytes; a larger one is not ours
+LONGEST = 1 << 12  # characters of a name
 SHOWN = 12  # names in a message
 
 
@@ -71,13 +73,14 @@ def load(folder: Path) -> Labels:
     """
     path = folder / LABELS_FILE
     try:
-        about = json.loads(path.read_text())
+        about = json.loads(read_limited(path, LABELS_LIMIT))
         names, counts = tuple(map(str, about["names"])), tuple(map(int, about["counts"]))
         hidden = int(about["hidden"])
-        if len(names) != len(counts) or min(counts, default=0) < 0 or hidden < 0:
+        bounded = all(0 <= count < 1 << 63 for count in (*counts, hidden)) and len(names) <= MAX_CLASSES
+        if len(names) != len(counts) or not bounded or any(len(name) > LONGEST for name in names):
             raise ValueError("its counts do not fit")
         return Labels(names, counts, hidden)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
 
 

@@ -20,6 +20,8 @@ from gan_core import parts, recipes
 from gan_core.errors import UsageError
 from gan_core.settings import Settings
 
+CONFIG_LIMIT = 1 << 20  # bytes of a --config file
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -95,7 +97,7 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
         raise UsageError(f"{flag(key)} {raw!r} is not {wanted}{span(limits)}") from None
     low, high, above = limits["low"], limits["high"], limits["above"]
     if (
-        not math.isfinite(number)
+        (isinstance(number, float) and not math.isfinite(number))
         or (low is not None and number < low)
         or (high is not None and number > high)
         or (above is not None and number <= above)
@@ -158,10 +160,14 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         UsageError: it is unreadable, or holds a key that is no option.
     """
     try:
-        table = tomllib.loads(path.read_text())
+        with path.open("rb") as file:
+            content = file.read(CONFIG_LIMIT + 1)
+        if len(content) > CONFIG_LIMIT:
+            raise ValueError(f"it is larger than {CONFIG_LIMIT:,} bytes")
+        table = tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     known = {flag(key)[2:]: key for key in fields_of(kind)}
     flat: dict[str, Any] = {}

@@ -2,9 +2,20 @@
 
 import unicodedata
 
+CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories: controls, lone surrogates, separators of lines and of paragraphs
+REORDERING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # what follows, or what was before
+
 
 def plain(text: str) -> str:
-    """The text without control characters, so that no escape sequence reaches a terminal; a tab becomes a space."""
+    """The text on one line and without control characters, so that no escape sequence reaches a terminal.
+
+    Nor does what turns the order of other characters round. A tab becomes a space.
+    """
     if text.isprintable():
         return text
-    return "".join(c for c in text.replace("\t", " ") if unicodedata.category(c) not in ("Cc", "Cs"))
+    return "".join(c for c in text.replace("\t", " ") if not is_control(c))
+
+
+def is_control(character: str) -> bool:
+    """Whether a character does something to a terminal rather than stand in it."""
+    return unicodedata.category(character) in CONTROLS or unicodedata.bidirectional(character) in REORDERING

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,8 @@ from gan_core.build import teaches_classes
 from gan_core.critic import Critic
 from gan_core.curves import draw_curves
 from gan_core.domain import Domain
-from gan_core.errors import DivergedError
+from gan_core.errors import CheckpointError, DivergedError, GanError
+from gan_core.files import writing
 from gan_core.game import Game, Terms
 from gan_core.parts import Loss, Part
 from gan_core.randomness import mixed_in, reseed, shuffled
@@ -32,8 +34,11 @@ DIAGNOSTICS = "diverged.json"  # what was found when a run was given up
 PREVIEW = 10  # samples shown on the terminal
 
 
-class Stopped(Exception):
-    """A signal asked the run to end; it was saved. `code` is the exit code of the process."""
+class Stopped(BaseException):
+    """A signal asked the run to end; it was saved. `code` is the exit code of the process.
+
+    Like KeyboardInterrupt it is no Exception: it may interrupt scoring, where nobody should take it for a failure.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -53,14 +58,19 @@ class Trainer:
         self.evaluated_at = -1
         self.saved_at = -1
         self.signal = 0
+        self.scoring = False
 
-    def resume(self, source: checkpoint.Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        extra = checkpoint.restore(source, self.game)
-        self.means.load_state_dict(extra["means"])
-        self.stall.load_state_dict(extra["stall"])
-        self.seconds, self.failures = extra["seconds"], extra["failures"]
-        self.saved_at = self.game.step
+    def resume(self, source: checkpoint.Checkpoint | None) -> None:
+        """Go on from a checkpoint, or begin again where there is none yet."""
+        if source is not None:
+            extra = checkpoint.restore(source, self.game)
+            try:
+                self.means.load_state_dict(extra["means"])
+                self.stall.load_state_dict(extra["stall"])
+                self.seconds, self.failures = float(extra["seconds"]), int(extra["failures"])
+            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                raise CheckpointError(f"{source.folder / 'state.pt'} does not match this run: {error}") from error
+            self.saved_at = self.game.step
         self.run.forget_after(self.game.step)
 
     def train(self, until: float) -> None:
@@ -69,24 +79,15 @@ class Trainer:
         Raises:
             Stopped: a signal came; the run is saved.
             DivergedError: the losses stayed non-finite; the run is saved as it was before.
+            GanError: the disk is full; the run is as it was last saved.
         """
-        steps, started = self.settings.steps, time.monotonic()
-        before = self.seconds
         if self.game.step == 0:
-            self.run.show(0, "real", self.domain.write_real(self.run.samples / "real", PICTURED))
-        with self._signals(), self._bar(steps) as bar:
-            while self.game.step < steps and not self.signal and time.monotonic() - started < until:
-                self._step()
-                self.seconds = before + time.monotonic() - started
-                bar.update(1)
-                if self._due(self.settings.log_every):
-                    self._log(bar)
-                if self._due(self.settings.sample_every):
-                    self._sample(bar)
-                if self._due(self.settings.eval_every):
-                    self._evaluate()
-                if self._due(self.settings.save_every):
-                    self.save()
+            with half_removed(self.run.samples / "real") as stem:
+                written = self.domain.write_real(stem, PICTURED)
+            self.run.show(0, "real", written)
+        with self._signals(), self._bar(self.settings.steps) as bar:
+            with contextlib.suppress(Stopped):  # while it was scored: it is saved as it is
+                self._play(until, bar)
             if self.saved_at != self.game.step:
                 self.save()
             if self.signal:
@@ -94,17 +95,37 @@ class Trainer:
             if self.evaluated_at != self.game.step:
                 self._evaluate()
             self._sample(bar)
+            if self.signal:
+                raise Stopped(self.signal)
+
+    def _play(self, until: float, bar: tqdm) -> None:
+        """The steps, and what comes at its times."""
+        started, before = time.monotonic(), self.seconds
+        while self.game.step < self.settings.steps and not self.signal and time.monotonic() - started < until:
+            self._step()
+            self.seconds = before + time.monotonic() - started
+            bar.update(1)
+            if self._due(self.settings.log_every):
+                self._log(bar)
+            if self._due(self.settings.sample_every):
+                self._sample(bar)
+            if self._due(self.settings.eval_every):
+                self._evaluate()
+            if self._due(self.settings.save_every):
+                self.save()
 
     def save(self) -> checkpoint.Checkpoint:
         """Write a checkpoint of this step."""
+        self.run.keep()
         extra = {
             "means": self.means.state_dict(),
             "stall": self.stall.state_dict(),
             "seconds": self.seconds,
             "failures": self.failures,
         }
+        saved = checkpoint.save(self.run.checkpoints, self.game, self.domain, extra, self.settings.keep)
         self.saved_at = self.game.step
-        return checkpoint.save(self.run.checkpoints, self.game, self.domain, extra, self.settings.keep)
+        return saved
 
     def summarise(self, config: dict[str, Any]) -> dict[str, Any]:
         """Write summary.json and curves.png."""
@@ -205,8 +226,9 @@ class Trainer:
     def _sample(self, bar: tqdm) -> None:
         step, trained = self.game.step, self.trained()
         for picture in trained.pictures():
-            stem = self.run.samples / (f"{picture.name}-{step:06d}" if picture.name else f"{step:06d}")
-            written = self.domain.write_samples(stem, picture.batches, picture.columns)
+            name = f"{picture.name}-{step:06d}" if picture.name else f"{step:06d}"
+            with half_removed(self.run.samples / name) as stem:
+                written = self.domain.write_samples(stem, picture.batches, picture.columns)
             self.run.show(step, picture.name or "samples", written)
         lines = self.domain.preview(trained.draw(PREVIEW))
         self.run.text(step, "samples", lines)
@@ -216,7 +238,11 @@ class Trainer:
             bar.write(text) if not bar.disable else print(text, flush=True)
 
     def _evaluate(self) -> None:
-        self.evaluation = self.domain.evaluate(self.trained())
+        self.scoring = True
+        try:
+            self.evaluation = self.domain.evaluate(self.trained())
+        finally:
+            self.scoring = False
         self.evaluated_at = self.game.step
         scalars = self.domain.scalars(self.evaluation)
         self.run.metrics(
@@ -242,7 +268,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM let the step finish; a second one ends the process at once."""
+        """SIGINT and SIGTERM let the step finish, not the scoring; a second one ends the process at once."""
 
         def handle(number: int, frame: Any) -> None:
             self.signal = number
@@ -252,6 +278,8 @@ class Trainer:
                 flush=True,
             )
             signal.signal(number, signal.SIG_DFL)
+            if self.scoring:  # may take minutes; it changes nothing, and `evaluate` can do it at any time
+                raise Stopped(number)
 
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -259,6 +287,22 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def half_removed(stem: Path) -> Iterator[Path]:
+    """Yield the stem of a file to write; what could not be written whole does not stay.
+
+    Raises:
+        GanError: the disk is full.
+    """
+    try:
+        with writing(stem, "free some space there, then resume"):
+            yield stem
+    except GanError:
+        for half in stem.parent.glob(f"{stem.name}.*"):
+            half.unlink()
+        raise
 
 
 def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 They are read in large blocks and never as a whole. Every header is checked before memory is taken for what it promises.
 """
 
-import gzip
 import hashlib
 import math
 import re
@@ -19,11 +18,12 @@ import numpy as np
 
 from gan_core.errors import DataError
 from gan_core.files import sha256
-from gan_core.inputs import check_file, naming, printable
+from gan_core.inputs import Unpacking, check_file, most_unpacked, naming, printable
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from image_gan.sources import REMEDY, Block, Source, counted
 
 BLOCK = 1 << 24  # bytes of images in memory at a time
+CUT_SHORT = "{} is cut short: its header promises more than it holds, fetch it again"
 GZIP_MAGIC = b"\x1f\x8b"
 IDX_IMAGES, IDX_LABELS = 0x803, 0x801  # magic numbers: bytes, on three axes and on one
 IDX_NAME = re.compile(r"(train|t10k)-images[-.]idx3-ubyte(\.gz)?")
@@ -31,6 +31,7 @@ IDX_SPLITS = {"train": "train", "t10k": "test"}
 CIFAR_FOLDER = "cifar-10-batches-bin"
 CIFAR_SHAPE = (3, 32, 32)  # channels first, after a byte with the label
 CIFAR_RECORD = 1 + math.prod(CIFAR_SHAPE)
+CLASSES_LIMIT = 1 << 16  # bytes of the list of their names
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NPZ_ARRAYS = {"train": (("images", "labels"), ("x_train", "y_train")), "test": (("x_test", "y_test"),)}
 
@@ -67,7 +68,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
     name = printable(path)
     check_file(name, path, REMEDY)
     with naming(name, REMEDY), path.open("rb") as raw:
-        yield gzip.GzipFile(fileobj=raw) if raw.peek(2)[:2] == GZIP_MAGIC else raw
+        yield Unpacking(raw, name) if raw.peek(2)[:2] == GZIP_MAGIC else raw
 
 
 def take(stream: BinaryIO, count: int, name: str) -> bytes:
@@ -76,10 +77,23 @@ def take(stream: BinaryIO, count: int, name: str) -> bytes:
     Raises:
         DataError: it ends before.
     """
-    content = stream.read(count)
-    if len(content) < count:
-        raise DataError(f"{name} is cut short: its header promises more than it holds, fetch it again")
-    return content
+    parts = []
+    for start in range(0, count, BLOCK):
+        parts.append(stream.read(min(BLOCK, count - start)))
+        if len(parts[-1]) < min(BLOCK, count - start):
+            raise DataError(CUT_SHORT.format(name))
+    return b"".join(parts)
+
+
+def check_promise(promised: int, path: Path, packed: bool, name: str) -> None:
+    """Refuse a header that promises more bytes than its file can hold.
+
+    Raises:
+        DataError: it does.
+    """
+    size = path.stat().st_size
+    if promised > (most_unpacked(size) if packed else size):
+        raise DataError(CUT_SHORT.format(name))
 
 
 def check_end(stream: BinaryIO, name: str) -> None:
@@ -168,10 +182,12 @@ class IdxSource(Source):
         name = printable(path)
         with unpacked(path) as stream:
             magic, count, height, width = struct.unpack(">4I", take(stream, 16, name))
+            packed = isinstance(stream, Unpacking)
         if magic != IDX_IMAGES:
             raise DataError(f"{name} is no idx file of images: its magic number is {magic:#x}, not {IDX_IMAGES:#x}")
         if not 0 < height * width <= max_pixels:
             raise DataError(f"{name} says its images have {height} x {width} pixels: give --max-pixels if that is true")
+        check_promise(16 + count * height * width, path, packed, name)
         return count, height, width
 
     def read_labels(self, path: Path, count: int) -> np.ndarray:
@@ -183,9 +199,10 @@ class IdxSource(Source):
                 raise DataError(f"{name} is no idx file of labels: its magic number is {magic:#x}, not {IDX_LABELS:#x}")
             if length != count:
                 raise DataError(f"{name} has {length} labels for {count} images: give the files that belong together")
+            check_promise(8 + count, path, isinstance(stream, Unpacking), name)
             labels = np.frombuffer(take(stream, count, name), np.uint8)
             check_end(stream, name)
-        return labels.astype(np.int64)
+        return labels.astype(np.int16)
 
     def blocks(self, split: str) -> Iterator[Block]:
         path = self.images[split]
@@ -240,7 +257,7 @@ class CifarSource(Source):
     def blocks(self, split: str) -> Iterator[Block]:
         for path in self.files[split]:
             name = printable(path)
-            with unpacked(path) as stream:
+            with naming(name, REMEDY), path.open("rb") as stream:
                 while content := stream.read(BLOCK // CIFAR_RECORD * CIFAR_RECORD):
                     rows = np.frombuffer(content, np.uint8).reshape(-1, CIFAR_RECORD)
                     images = rows[:, 1:].reshape(-1, *CIFAR_SHAPE).transpose(0, 2, 3, 1)
@@ -254,8 +271,8 @@ def cifar_classes(path: Path) -> tuple[str, ...]:
     """The names of the classes, from CIFAR-10's own list where it lies beside the batches."""
     if not path.is_file():
         return CIFAR_CLASSES
-    with naming(printable(path), REMEDY):
-        names = tuple(path.read_text("utf-8", "replace").split())
+    with naming(printable(path), REMEDY), path.open("rb") as file:
+        names = tuple(file.read(CLASSES_LIMIT).decode(errors="replace").split())
     if len(names) != len(CIFAR_CLASSES):
         raise DataError(f"{printable(path)} has {len(names)} names, not {len(CIFAR_CLASSES)}: fetch or remove it")
     return names
@@ -303,10 +320,15 @@ class NpzSource(Source):
         """The shape and type of an array."""
         with archive.open(f"{array}.npy") as stream:
             shape, fortran, dtype = npy_header(stream)
+            begun = stream.tell()
         if dtype.hasobject:
             raise DataError(f"{self.name}: {array} holds Python objects, which are not read: save an array of numbers")
         if fortran and len(shape) > 1:
             raise DataError(f"{self.name}: {array} is in Fortran's order: save np.ascontiguousarray({array})")
+        if any(type(size) is not int or size < 0 for size in shape):
+            raise DataError(f"{self.name}: {array} has shape {shape}, which no array has: save it again")
+        there, promised = archive.getinfo(f"{array}.npy").file_size, begun + math.prod(shape) * dtype.itemsize
+        check_promise(max(there, promised), self.path, True, f"{self.name}: {array}")
         return shape, dtype
 
     def check_images(self, shape: tuple[int, ...], dtype: np.dtype, array: str, max_pixels: int) -> int:
@@ -370,6 +392,9 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         ValueError: it is none.
     """
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    return np.lib.format.read_array_header_2_0(stream)
+    try:
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(stream)
+        return np.lib.format.read_array_header_2_0(stream)
+    except Exception as error:  # it parses Python, and raises what Python's parsers do
+        raise ValueError("no header of an array") from error

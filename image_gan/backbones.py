@@ -104,6 +104,12 @@ def open_backbone(name: str, image_set: ImageSet, device: torch.device | str | N
     )
 
 
+def runs_code(name: str) -> bool:
+    """Whether a backbone is code that is imported by its name."""
+    kind, _, rest = name.partition(":")
+    return bool(rest) and name not in TASKS and kind != "inception"
+
+
 def of_network(
     name: str, note: str, fingerprint: str, net: nn.Module, device: torch.device, batch: int = 256
 ) -> Backbone:

@@ -16,6 +16,7 @@ from gan_core.errors import DataError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")  # others of Pillow's are rare and run more code
 RESIZES = ("box", "bilinear", "bicubic", "lanczos")  # all antialiased: their support grows with the reduction
+STRIP = 1 << 20  # pixels that are converted at a time
 REMEDY = "mend or remove it, or give --bad-images skip"
 
 
@@ -73,7 +74,8 @@ def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
                         f"{name} has {image.width} x {image.height} pixels, more than --max-pixels {max_pixels}: "
                         f"raise that if the file can be trusted, or {REMEDY}"
                     )
-                array = flattened(ImageOps.exif_transpose(image), name)
+                ImageOps.exif_transpose(image, in_place=True)  # it would copy what needs no turning
+                array = flattened(image, name)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return array if array.ndim == 3 else array[..., None]
@@ -81,8 +83,6 @@ def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
 
 def flattened(image, name: str) -> np.ndarray:
     """The pixels of a Pillow image of any mode: (H, W) or (H, W, 3) uint8."""
-    from PIL import Image
-
     if image.mode == "F":
         raise BadImageError(f"{name} holds floating-point samples: save it with 8 bits a channel, or {REMEDY}")
     if image.mode.startswith("I"):
@@ -91,12 +91,25 @@ def flattened(image, name: str) -> np.ndarray:
             raise BadImageError(f"{name} holds samples of 32 bits: save it with 8 bits a channel, or {REMEDY}")
         return (samples >> 8).astype(np.uint8)
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    # A strip at a time: the steps in between, of the whole, would take several times the memory of the result.
+    flat = np.empty((image.height, image.width, 3)[: 2 if mode == "L" else 3], np.uint8)
+    rows = max(1, STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        flat[top:bottom] = np.asarray(on_white(image.crop((0, top, image.width, bottom)), mode))
+    return flat
+
+
+def on_white(image, mode: str):
+    """A Pillow image in mode L or RGB, its transparent parts laid on white."""
+    from PIL import Image
+
     if not image.has_transparency_data:
-        return np.asarray(image.convert(mode))
+        return image.convert(mode)
     image = image.convert("LA" if mode == "L" else "RGBA")
     white = Image.new(mode, image.size, "white")
     white.paste(image.convert(mode), mask=image.getchannel("A"))
-    return np.asarray(white)
+    return white
 
 
 def fit(image: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:

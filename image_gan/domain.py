@@ -14,7 +14,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_core.build import new_generator
-from gan_core.errors import CheckpointError, UsageError
+from gan_core.dist import drawn
+from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.files import replacing
+from gan_core.inputs import read_limited
 from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
@@ -23,7 +26,7 @@ from gan_core.sample import Sample
 from gan_core.trained import Trained
 from image_gan import classifier
 from image_gan.backbones import open_backbone
-from image_gan.dataset import ImageSet, open_images, prepare
+from image_gan.dataset import MAX_SIZE, ImageSet, open_images, prepare
 from image_gan.grids import animate, as_image, grid, grid_by_label
 from image_gan.label_scores import IntraClass
 from image_gan.label_scores import table as label_table
@@ -32,6 +35,8 @@ from image_gan.scores import Scorer, default_num, table
 from image_gan.settings import ImageSettings
 
 FORMAT_FILE = "images.json"
+FORMAT_LIMIT = 1 << 16  # bytes; a larger one is not ours
+LARGEST = 1024  # pixels a side that networks are made for, as --size has it
 BATCH = 256  # test images at a time
 MAX_TESTED = 10_000  # test images that a critic or a classifier is scored by
 
@@ -71,6 +76,8 @@ class ImageDomain:
             settings.shape(settings.size, settings.channels or 1)  # before hours of decoding
         images = prepared(settings, settings.data, settings.size, settings.channels)
         _, size, _, channels = images.train.shape
+        if size > LARGEST:
+            raise DataError(f"{images.description} has {size} pixels a side: give --size N, from 1 to {LARGEST}")
         return cls(settings, size, channels, Labels(), images)
 
     @classmethod
@@ -78,9 +85,12 @@ class ImageDomain:
         """The domain of a checkpoint, with the size of the images in it."""
         path = folder / FORMAT_FILE
         try:
-            about = json.loads(path.read_text())
-            return cls(settings, int(about["size"]), int(about["channels"]), load_labels(folder))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            about = json.loads(read_limited(path, FORMAT_LIMIT))
+            size, channels = int(about["size"]), int(about["channels"])
+            if not (1 <= size <= MAX_SIZE and channels in (1, 3)):
+                raise ValueError("no size of images")
+            return cls(settings, size, channels, load_labels(folder))
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError, UsageError) as error:
             raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
 
     @property
@@ -101,10 +111,10 @@ class ImageDomain:
         """Images (B, C, H, W) in [-1, 1], channels last in memory as they lie on the disk."""
         x = torch.from_numpy(self.images.train[indices]).to(device).permute(0, 3, 1, 2).float()
         if self.settings.mirror:
-            mirrored = torch.rand(len(x), 1, 1, 1).to(device) < 0.5
+            mirrored = drawn(torch.rand, len(x), 1, 1, 1).to(device) < 0.5
             x = torch.where(mirrored, x.flip(3), x)
         if self.settings.dequantise:
-            x = (x + torch.rand(x.shape).to(device)) * (255 / 256)
+            x = (x + drawn(torch.rand, *x.shape).to(device)) * (255 / 256)
         y = torch.from_numpy(self._shown[indices].astype(np.int64)).to(device) if len(self.labels) else None
         return Sample(x / 127.5 - 1, y)
 
@@ -150,14 +160,16 @@ class ImageDomain:
 
     def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
         path = stem.with_suffix(".png")
-        self._picture(batches, columns).save(path)
+        with replacing(path) as temporary:
+            self._picture(batches, columns).save(temporary, format="PNG")
         if self.settings.animate and stem.name.isdecimal():
             animate(sorted(stem.parent.glob("[0-9]*.png")), stem.with_name("progress.gif"))
         return path
 
     def write_real(self, stem: Path, num: int) -> Path:
         path = stem.with_suffix(".png")
-        grid(np.asarray(self.images.test[:num])).save(path)
+        with replacing(path) as temporary:
+            grid(np.asarray(self.images.test[:num])).save(temporary, format="PNG")
         return path
 
     def preview(self, batches: Iterable[Sample]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gan_core.files import replacing
 from gan_core.text import plain
 
 GAP = 2  # pixels between the images of a grid
@@ -82,4 +83,5 @@ def animate(frames: list[Path], path: Path) -> None:
     """Write pictures, in order, as an animated GIF."""
     images = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     durations = [FRAME] * (len(images) - 1) + [10 * FRAME]
-    images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    with replacing(path) as temporary:
+        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)

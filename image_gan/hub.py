@@ -1,6 +1,7 @@
 """Images from a data set of the Hugging Face hub, through the `datasets` library (and its cache)."""
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,8 @@ from gan_core import hub
 from gan_core.errors import DataError
 from gan_core.inputs import printable
 from gan_core.labels import UNKNOWN
-from image_gan.decode import check_bytes
+from image_gan.decode import REMEDY as SKIP
+from image_gan.decode import BadImageError, check_bytes
 from image_gan.sources import Picture, PictureSource
 
 IMAGE_COLUMNS = ("image", "img")  # in order of trust, where there are several
@@ -63,12 +65,15 @@ class HubSource(PictureSource):
 
     def read(self, image: dict | None, name: str) -> bytes:
         """The content of an image file, which is in the data set or named by it."""
-        if image is None:
+        if image is None or (image["bytes"] is None and image["path"] is None):
             raise ValueError("no image in this row")
         if image["bytes"] is not None:
             return image["bytes"]
         file = Path(image["path"])
-        check_bytes(file.stat().st_size, name, self.max_pixels)
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # a device would never end
+            raise BadImageError(f"{name} names {printable(file)}, which is not a regular file: {SKIP}")
+        check_bytes(about.st_size, name, self.max_pixels)
         return file.read_bytes()
 
     def fingerprint(self) -> str:

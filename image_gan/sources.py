@@ -182,7 +182,7 @@ class ZipSource(PictureSource):
         size = archive.getinfo(member).file_size
         check_bytes(size, f"{self.name}: {printable(member)}", self.max_pixels)
         with archive.open(member) as file:
-            return file.read()  # not beyond the size; zipfile compares checksums there
+            return file.read(size)  # no more is unpacked, whatever there is; zipfile compares checksums at the end
 
     def fingerprint(self) -> str:
         with naming(self.name, REMEDY):

@@ -1,14 +1,13 @@
 """A corpus as training sees it: every line encoded once, split into two sides, kept in a cache.
 
-The source is read twice, for the vocabulary and to encode, and streamed both times: rows go to files, which are
-then mapped into memory, so that ten million lines cost no more memory than a few blocks of them.
+The source is read as `seqgan_gp.preparation` describes, and streamed: rows go to files, which are then mapped into
+memory, so that ten million lines cost no more memory than a few blocks of them.
 """
 
 import hashlib
 import json
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,15 +18,16 @@ from gan_core.cache import cache_root, kept, writing_to
 from gan_core.errors import CheckpointError, DataError, UsageError
 from gan_core.files import DamagedError, verify
 from gan_core.labels import UNKNOWN
+from gan_core.progress import Progress
 from seqgan_gp import tokenizer as tokenizers
-from seqgan_gp.labelled import LabelledSource, open_labelled
-from seqgan_gp.lines import code_rows, drop_blank, in_parts
-from seqgan_gp.tokenizer import PAD, Tokenizer, check_length, checked_vocab_size
+from seqgan_gp.labelled import open_labelled
+from seqgan_gp.lines import code_rows
+from seqgan_gp.preparation import CELLS, Encoded, Reading, encode, folder_of_parts, read_lines, sweep
+from seqgan_gp.tokenizer import Tokenizer, check_length, checked_vocab_size
 
 FORMAT = 1  # part of the fingerprint: raise it with any change to rows, split or training, so that old caches are left
 ABOUT_FILE = "corpus.json"
 SIDES = ("train", "heldout")
-CELLS = 1 << 20  # symbols of rows in memory at a time
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def prepare(
         labels: the form of the labels, see `open_labelled`.
         heldout: the share of the different lines that training must not see, between 0 and 1.
         cache: the folder of all cached corpora; None for $SEQGAN_GP_CACHE or the user's cache folder.
-        progress: whether to show a bar, if standard error is a terminal.
+        progress: whether to show how far it is: a bar on a terminal, elsewhere a line every ten seconds.
         fixed_tokenizer: used as it is, in place of `tokenizer` and `vocab_size`.
 
     Raises:
@@ -99,26 +99,36 @@ def prepare(
         how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
     labelled = open_labelled(spec, bad_utf8, labels)
     source = labelled.source
-    how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": source.fingerprint()}
+    how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": source.fingerprint(progress)}
     how |= labelled.about()
     fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **how}, sort_keys=True).encode()).hexdigest()
 
+    name = fingerprint[:32]
+
     def fill(folder: Path) -> None:
-        used = fixed_tokenizer
-        if used is None:
-            lines = read_lines(labelled, seq_len, "vocabulary", progress)
-            used = tokenizers.train(tokenizer, (block for block, _ in lines), vocab_size, seq_len)
-        used.save(folder)
-        counts = encode_and_split(labelled, used, seq_len, heldout, folder, progress)
-        about = {"fingerprint": fingerprint, "seq_len": seq_len, "counts": counts}
-        if classes := labelled.in_order()[0]:
-            about["classes"] = classes
+        parts = source.parts()
+        with folder_of_parts(name, folder, len(parts)) as place:
+            reading = Reading(source, labelled.form, seq_len, parts, place)
+            encoded = encode(reading, labelled, fixed_tokenizer or tokenizer, vocab_size, progress)
+            encoded.tokenizer.save(folder)
+            sides = split(encoded, heldout, folder, source.description)
+        counts = encoded.counts
+        about = {
+            "fingerprint": fingerprint,
+            "seq_len": seq_len,
+            "counts": {key: counts[key] for key in ("lines", "blank", "bad_utf8", "cut_at_limit", "cut_at_length")}
+            | {"unknown_share": counts["unknown"] / counts["symbols"], **sides},
+        }
+        if encoded.classes:
+            about["classes"] = encoded.classes
         (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n")
 
     def read(folder: Path) -> Corpus | None:
         return read_cached(folder, fingerprint, source.description)
 
-    return kept(cache_root(cache), fingerprint[:32], read, fill, kind="seqgan-gp corpus")
+    corpus = kept(cache_root(cache), name, read, fill, kind="seqgan-gp corpus")
+    sweep(cache_root(cache))
+    return corpus
 
 
 def open_rows(
@@ -140,8 +150,9 @@ def open_rows(
     check_length(seq_len)
     source = open_labelled(spec, bad_utf8, labels)
     with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
-        for block, _ in read_lines(source, seq_len, "encode", progress):
-            file.write(tokenizer.encode_block(block, seq_len))
+        with Progress("encode", source.source.size, source.source.unit, progress) as bar:
+            for block, _ in read_lines(source, seq_len, bar.advance):
+                file.write(tokenizer.encode_block(block, seq_len))
         return mapped(file, tokenizer.dtype, seq_len)
 
 
@@ -158,107 +169,59 @@ def plain_rows(
     check_length(seq_len)
     source = open_labelled(spec, bad_utf8, labels)
     with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
-        for block, _ in read_lines(source, seq_len, "read", progress, keep_blank=True):
-            file.write(code_rows(block, seq_len))
+        with Progress("read", source.source.size, source.source.unit, progress) as bar:
+            for block, _ in read_lines(source, seq_len, bar.advance, keep_blank=True):
+                file.write(code_rows(block, seq_len))
         return mapped(file, np.uint32, seq_len)
 
 
-def read_lines(
-    labelled: LabelledSource, length: int, task: str, progress: bool, keep_blank: bool = False
-) -> Iterator[tuple[bytes, np.ndarray | None]]:
-    """Yield what `LabelledSource.blocks` does, in blocks whose rows of `length` symbols fit into memory.
-
-    Blank lines are dropped and counted in `labelled.source.counts["blank"]`. `task` stands before the bar.
-    """
-    from tqdm import tqdm
-
-    source, used, most = labelled.source, False, max(1, CELLS // length)
-    hidden = not (progress and sys.stderr.isatty())
-    with tqdm(desc=task, total=source.total_bytes, unit="B", unit_scale=True, disable=hidden) as bar:
-        for block, labels in labelled.blocks():
-            bar.update(source.position - bar.n)
-            if not keep_blank:
-                block, kept = drop_blank(block)
-                if kept is not None:
-                    source.counts["blank"] += int(np.count_nonzero(~kept))
-                    labels = None if labels is None else labels[kept]
-            used = used or bool(block)
-            for number, part in enumerate(in_parts(block, most)):
-                yield part, None if labels is None else labels[number * most : (number + 1) * most]
-    if not used:
-        raise DataError(f"{source.description} holds only blank or skipped lines: give another --data")
-
-
-def encode_and_split(
-    labelled: LabelledSource, tokenizer: Tokenizer, seq_len: int, heldout: float, folder: Path, progress: bool
-) -> dict[str, float]:
-    """Write the rows of a source, and their labels if it has any, into `folder` and return the counts of `Corpus`.
+def split(encoded: Encoded, heldout: float, folder: Path, description: str) -> dict[str, int]:
+    """Write the rows of a source, and their labels if it has any, into `folder`; how many are on each side.
 
     The hash of a row says on which side it is, so equal rows are on one side, here and in every other run.
+
+    Raises:
+        DataError: there are no two different rows.
     """
-    source = labelled.source
-    symbols = unknown = cut = 0
+    limit = int(heldout * 2**64)
+    sides, lowest, highest = write_sides(encoded, limit, folder)
+    if lowest == highest:
+        raise DataError(f"{description} holds one line over and over: at least two different are needed")
+    if not lowest < limit <= highest:  # a tiny corpus: a side is empty
+        # Then at least the row of the lowest hash is held out, and at least that of the highest is to train on.
+        sides, _, _ = write_sides(encoded, min(max(limit, lowest + 1), highest), folder)
+    return sides
+
+
+def write_sides(encoded: Encoded, limit: int, folder: Path) -> tuple[dict[str, int], int, int]:
+    """Write train.bin, and rows whose hash is below `limit` to heldout.bin; labels to train-labels.bin and so on.
+
+    Returns how many rows are on each side, the lowest hash and the highest.
+    """
+    written = dict.fromkeys(SIDES, 0)
     lowest, highest = 1 << 64, -1
-    with tempfile.TemporaryFile(dir=folder) as file, tempfile.TemporaryFile(dir=folder) as label_file:
-        for block, numbers in read_lines(labelled, seq_len, "encode", progress):
-            rows = tokenizer.encode_block(block, seq_len + 1)  # one more symbol tells whether the line goes on
-            cut += np.count_nonzero(rows[:, seq_len] != PAD)
-            rows = np.ascontiguousarray(rows[:, :seq_len])
-            symbols += np.count_nonzero(rows != PAD)
-            if tokenizer.unk is not None:
-                unknown += np.count_nonzero(rows == tokenizer.unk)
+    with ExitStack() as stack:
+        files = {side: stack.enter_context((folder / f"{side}.bin").open("wb")) for side in SIDES}
+        endings = SIDES if encoded.classes else ()
+        label_files = {side: stack.enter_context((folder / f"{side}-labels.bin").open("wb")) for side in endings}
+        for rows, labels in encoded.chunks():
             hashes = row_hashes(rows)
             lowest, highest = min(lowest, int(hashes.min())), max(highest, int(hashes.max()))
-            file.write(rows)
-            if numbers is not None:
-                label_file.write(numbers)
-        rows = mapped(file, tokenizer.dtype, seq_len)
-        labels = mapped(label_file, np.int16, 1) if labelled.names else None
-    if lowest == highest:
-        raise DataError(f"{source.description} holds one line over and over: at least two different are needed")
-
-    # The clip keeps at least the row of the lowest hash held out, and at least that of the highest to train on.
-    limit = np.uint64(min(max(int(heldout * 2**64), lowest + 1), highest))
-    held = np.concatenate([row_hashes(chunk) < limit for chunk in chunks(rows)])
-    write_sides(folder, "", chunks(rows), held)
-    if labels is not None:
-        places = labelled.in_order()[1]
-        write_sides(folder, "-labels", (places[chunk] for chunk in chunks(labels)), held)
-    held_out = int(np.count_nonzero(held))
-    return {
-        "lines": source.counts["lines"],
-        "blank": source.counts["blank"],
-        "bad_utf8": source.counts["bad_utf8"],
-        "cut_at_limit": source.counts["cut_at_limit"],
-        "cut_at_length": int(cut),
-        "unknown_share": float(unknown / symbols),
-        "train": len(rows) - held_out,
-        "heldout": held_out,
-    }
-
-
-def chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield rows that are mapped from a file in parts that fit into memory."""
-    step = max(1, CELLS // rows.shape[1])
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
-
-
-def write_sides(folder: Path, ending: str, parts: Iterable[np.ndarray], held: np.ndarray) -> None:
-    """Write arrays, one after the other, to train{ending}.bin, and what is `held` (N,) out to heldout{ending}.bin."""
-    start = 0
-    with (folder / f"train{ending}.bin").open("wb") as train, (folder / f"heldout{ending}.bin").open("wb") as heldout:
-        for part in parts:
-            out = held[start : start + len(part)]
-            train.write(part[~out])
-            heldout.write(part[out])
-            start += len(part)
+            held = hashes < np.uint64(limit)
+            for side, chosen in (("train", ~held), ("heldout", held)):
+                files[side].write(rows[chosen])
+                written[side] += int(np.count_nonzero(chosen))
+                if labels is not None:
+                    label_files[side].write(labels[chosen])
+    return written, lowest, highest
 
 
 def row_hashes(rows: np.ndarray) -> np.ndarray:
     """A 64-bit hash of the content of each row (N, L): (N,) uint64. PAD counts for nothing."""
-    column = np.arange(1, rows.shape[1] + 1, dtype=np.uint64)
-    return mixed(rows.astype(np.uint64) @ (mixed(column) | np.uint64(1)))
+    column = mixed(np.arange(1, rows.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
+    step = max(1, CELLS // rows.shape[1])  # a symbol takes 8 bytes in this
+    parts = [rows[start : start + step].astype(np.uint64) @ column for start in range(0, len(rows), step)]
+    return mixed(np.concatenate([np.empty(0, np.uint64), *parts]))
 
 
 def mixed(values: np.ndarray) -> np.ndarray:

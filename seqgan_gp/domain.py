@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gan_core.files import replacing
 from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
 from gan_core.label_scores import table as label_table
 from gan_core.labels import Labels, settle_labels, some_labelled
@@ -132,7 +133,7 @@ class TextDomain:
 
     def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
         path = stem.with_suffix(".txt")
-        with path.open("w", encoding="utf-8", newline="\n") as file:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(line + "\n" for line in self._rows(batches, columns))
         return path
 
@@ -242,7 +243,9 @@ class TextDomain:
 
     def _write(self, stem: Path, ids: np.ndarray) -> Path:
         path = stem.with_suffix(".txt")
-        path.write_text("".join(line + "\n" for line in self.tokenizer.decode(ids)), encoding="utf-8", newline="\n")
+        text = "".join(line + "\n" for line in self.tokenizer.decode(ids))
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
         return path
 
 

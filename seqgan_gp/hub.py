@@ -7,8 +7,9 @@ from gan_core.errors import DataError
 from gan_core.hub import load_dataset
 from gan_core.inputs import printable
 from gan_core.labels import UNKNOWN
+from gan_core.progress import Progress
 from seqgan_gp.labelled import fault
-from seqgan_gp.sources import Source
+from seqgan_gp.sources import BOM, PART, Part, Source
 
 TEXT_COLUMNS = ("text", "sentence", "content", "line", "document")
 LABEL_COLUMNS = ("label", "labels")
@@ -22,8 +23,10 @@ class HubSource(Source):
         of a `datasets.ClassLabel` are numbers there, and `classes` has their names.
     """
 
+    unit = " rows"
+
     def __init__(self, dataset, column: str, description: str, bad_utf8: str, label: str | None = None):
-        super().__init__(f"{description}, column {column!r}", None, bad_utf8)
+        super().__init__(f"{description}, column {column!r}", len(dataset), bad_utf8)
         self.name = description
         self.column = column
         self.label = label
@@ -33,21 +36,31 @@ class HubSource(Source):
             self.numeric = "int" in dataset.features[label].dtype
             self.classes = tuple(getattr(dataset.features[label], "names", ()))
 
-    def pieces(self) -> Iterator[tuple[str, Iterable[bytes]]]:
-        """Yield the rows as the content of one file."""
-        yield self.description, self.joined_rows()
+    def parts(self) -> list[Part]:
+        """Parts of about PART bytes, by the mean size of a row."""
+        step = max(BATCH, PART * self.size // max(1, self.rows.data.nbytes))
+        return [(start, min(start + step, self.size)) for start in range(0, max(1, self.size), step)]
 
-    def joined_rows(self) -> Iterator[bytes]:
+    def whole_files(self, part: Part) -> Part:
+        return 0, self.size
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
+        """Yield the rows as the content of one file."""
+        yield 0, self.description, self.joined_rows(start, end)
+
+    def joined_rows(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the texts of a batch of rows, a line each."""
-        row = 0
-        for table in self.rows.iter(batch_size=BATCH):
+        row = start
+        for table in self.rows.select(range(start, end)).iter(batch_size=BATCH):
             lines = [one_line(text or b"") + b"\n" for text in binary(table.column(self.column))]
             if self.label is not None:
                 column = table.column(self.label)
                 values = column.to_pylist() if self.numeric else binary(column)
                 labels = [self.label_text(value, row + i) for i, value in enumerate(values)]
                 lines = [label + b"\t" + line for label, line in zip(labels, lines, strict=True)]
-            yield b"".join(lines)
+            piece = b"".join(lines)
+            self.position = row + len(lines)
+            yield piece if row else piece.removeprefix(BOM)
             row += len(lines)
 
     def label_text(self, value: int | bytes | None, row: int) -> bytes:
@@ -69,11 +82,13 @@ class HubSource(Source):
             raise DataError(f"{self.name}: row {row} has a label that {what}: {remedy}")
         return text
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         """SHA-256 of the lines; the library's own fingerprint differs from one machine to the next."""
         digest = hashlib.sha256()
-        for block in self.blocks():
-            digest.update(block)
+        with Progress("check", self.size, self.unit, progress, delay=1) as bar:
+            for block in self.blocks():
+                digest.update(block)
+                bar.advance(self.position - bar.done)
         return digest.hexdigest()
 
 

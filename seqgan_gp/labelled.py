@@ -8,7 +8,6 @@ met, so that no reading is spent on finding them; `in_order` tells where each nu
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from gan_core.inputs import printable
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.text import plain
 from seqgan_gp.lines import in_parts, line_bounds, solid_lines
-from seqgan_gp.sources import LM1B_SHARD, FileSource, Source, clean_blocks, open_source
+from seqgan_gp.sources import LM1B_SHARD, FileSource, Part, Source, clean_blocks, open_source
 
 LABELLED = ("auto", "tab", "file", "none")
 LONGEST = 64  # characters of a label
@@ -59,8 +58,10 @@ class LabelledSource:
         """What identifies the labels, besides the content of the source; {} where nothing is labelled."""
         return {} if self.form == "none" else {"labels": self.form, "classes": self.given}
 
-    def blocks(self) -> Iterator[tuple[bytes, np.ndarray | None]]:
+    def blocks(self, part: Part | None = None) -> Iterator[tuple[bytes, np.ndarray | None]]:
         """Yield the blocks of the source without labels, and with each the numbers (lines,) of its lines' classes.
+
+        part: only its lines are read, see `Source.blocks`.
 
         The numbers are int16, UNKNOWN where a line has no label, and in place of the array None where nothing is
         labelled.
@@ -69,10 +70,10 @@ class LabelledSource:
             DataError: the source is unusable, or a label is.
         """
         if self.form == "none":
-            for block in self.source.blocks():
+            for block in self.source.blocks(part):
                 yield block, None
             return
-        for file, block in self.source.numbered_blocks():
+        for file, block in self.source.numbered_blocks(part):
             if self.form == "file":
                 yield block, np.full(block.count(b"\n"), self.number_of_file[file], np.int16)
                 continue
@@ -259,7 +260,7 @@ def without_labels(block: bytes) -> tuple[bytes, np.ndarray]:
 
 def first_fault(source: Source, file: int) -> str:
     """The sentence that names the first line of a file, by its number, which is not label<TAB>sentence."""
-    name, pieces = next(islice(source.pieces(), file, None))
+    name, pieces = next((name, pieces) for number, name, pieces in source.pieces(0, source.size) if number == file)
     number = 0
     for block in clean_blocks(pieces, name, "replace", Counter()):
         for line in block.decode().split("\n")[:-1]:

@@ -7,25 +7,42 @@ from collections.abc import Iterator
 from itertools import compress
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 NEWLINE = 10
 END = 0x110000  # fills up rows of code points: the first number that is no code point
 
 WHITE = np.array([chr(code).isspace() for code in range(0x3002)])  # nothing after U+3000 is white space
-
-
-def code_points(block: bytes) -> np.ndarray:
-    """The code points of a block, newlines included: (n,) uint8 for ASCII, else uint32."""
-    if block.isascii():
-        return np.frombuffer(block, np.uint8)
-    return np.frombuffer(block.decode().encode("utf-32-le"), "<u4")
+WHITE_BYTES = np.zeros(256, bool)  # the first bytes of white space; of other characters too
+WHITE_BYTES[[chr(code).encode()[0] for code in np.flatnonzero(WHITE)]] = True
 
 
 def first_columns(symbols: np.ndarray, length: int) -> np.ndarray:
     """The first `length` symbols of each line of (n,) symbols, filled up with NEWLINE: (lines, length)."""
     starts, ends = line_bounds(symbols)
-    # Where a line is shorter than a row, the index stays at the newline that ends it.
-    return symbols[np.minimum(starts[:, None] + np.arange(length), ends[:, None])]
+    padded = np.concatenate([symbols, np.full(length, NEWLINE, symbols.dtype)])
+    rows = sliding_window_view(padded, length)[starts]
+    rows[np.arange(length) >= (ends - starts)[:, None]] = NEWLINE
+    return rows
+
+
+def first_code_points(block: bytes, length: int) -> np.ndarray:
+    """The first `length` code points of each line, filled up with NEWLINE: (lines, length) uint8 or uint32.
+
+    Only lines with a rare character at their beginning are decoded: of English, very few.
+    """
+    symbols = np.frombuffer(block, np.uint8)
+    rows = first_columns(symbols, length)
+    wide = (rows > 127).any(axis=1)
+    if not wide.any():
+        return rows
+    starts, ends = line_bounds(symbols)
+    bounds = zip(starts[wide].tolist(), np.minimum(ends, starts + 4 * length)[wide].tolist(), strict=True)
+    # Four bytes a character are enough; what they leave of one more is ignored.
+    text = b"".join(block[start:end] + b"\n" for start, end in bounds).decode(errors="ignore")
+    rows = rows.astype(np.uint32)
+    rows[wide] = first_columns(np.frombuffer(text.encode("utf-32-le"), "<u4"), length)
+    return rows
 
 
 def line_bounds(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +53,7 @@ def line_bounds(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def code_rows(block: bytes, length: int) -> np.ndarray:
     """The first `length` code points of each line, filled up with END: (lines, length) uint32."""
-    rows = first_columns(code_points(block), length).astype(np.uint32)
+    rows = first_code_points(block, length).astype(np.uint32)
     rows[rows == NEWLINE] = END
     return rows
 
@@ -60,12 +77,21 @@ def drop_blank(block: bytes) -> tuple[bytes, np.ndarray | None]:
 
 def solid_lines(block: bytes) -> np.ndarray | None:
     """Which lines hold more than white space: (lines,) bool, or None where no line even begins with white space."""
-    symbols = code_points(block)
-    starts, _ = line_bounds(symbols)
-    if not WHITE.take(symbols[starts], mode="clip").any():  # most blocks
+    symbols = np.frombuffer(block, np.uint8)
+    starts, ends = line_bounds(symbols)
+    white = np.flatnonzero(WHITE_BYTES[symbols[starts]])
+    if white.size:
+        # Of the different beginnings there are few, also where every line begins with such a byte, as in Japanese.
+        places = np.minimum(starts[white, None] + np.arange(3), len(symbols) - 1)
+        beginnings, inverse = np.unique(symbols[places].view("V3").ravel().view("S3"), return_inverse=True)
+        is_white = [bytes(text).decode(errors="ignore")[:1].isspace() for text in beginnings.tolist()]
+        white = white[np.array(is_white)[inverse]]
+    if not white.size:  # most blocks
         return None
-    solid = ~WHITE.take(symbols, mode="clip")
-    return np.logical_or.reduceat(solid, starts)
+    solid = np.ones(len(starts), bool)
+    bounds = zip(starts[white].tolist(), ends[white].tolist(), strict=True)
+    solid[white] = [bool(block[start:end].decode().strip()) for start, end in bounds]
+    return solid
 
 
 def in_parts(block: bytes, lines: int) -> Iterator[bytes]:

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from gan_core.errors import CheckpointError, UsageError
-from seqgan_gp.lines import END, NEWLINE, code_points, first_columns, joined
+from gan_core.inputs import read_limited
+from gan_core.text import plain
+from seqgan_gp.lines import END, NEWLINE, first_code_points, first_columns, joined
 
 KINDS = ("byte", "char", "bpe", "unigram")
 DEFAULT_VOCAB_SIZE = {"byte": 256, "char": 2048, "bpe": 1000, "unigram": 1000}
@@ -118,11 +120,11 @@ class CharTokenizer(Tokenizer):
         self.code_points = np.concatenate(([ord(" "), 0xFFFD], vocabulary)).astype("<u4")
         self.ids = np.full(END, UNK, self.dtype)
         self.ids[vocabulary] = np.arange(2, self.size)
-        self.ids[NEWLINE] = PAD  # `first_columns` fills up with newlines
+        self.ids[NEWLINE] = PAD  # `first_code_points` fills up with newlines
 
     def encode_block(self, block: bytes, length: int) -> np.ndarray:
         """See `Tokenizer`."""
-        return self.ids[first_columns(code_points(block), length)]
+        return self.ids[first_code_points(block, length)]
 
     def decode(self, ids: np.ndarray) -> list[str]:
         """See `Tokenizer`; an unknown symbol becomes U+FFFD."""
@@ -152,7 +154,10 @@ def train(kind: str, blocks: Iterable[bytes], vocab_size: int | None, length: in
     if kind == "byte":
         return ByteTokenizer()
     if kind == "char":
-        return CharTokenizer(frequent_code_points(blocks, vocab_size - 2, length))
+        frequency = np.zeros(END, np.int64)
+        for block in blocks:
+            count_code_points(block, length, frequency)
+        return CharTokenizer(most_frequent(frequency, vocab_size - 2))
     from seqgan_gp.wordpieces import train_pieces
 
     return train_pieces(kind, blocks, vocab_size, length)
@@ -197,18 +202,9 @@ def load(folder: Path) -> Tokenizer:
 
         path = folder / MODEL_FILE
         return checked_pieces(about, read_limited(path, MODEL_LIMIT))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or plain(" ".join(str(error).split()))[:200]
         raise CheckpointError(f"{path} is no usable tokenizer ({reason}): use another checkpoint") from error
-
-
-def read_limited(path: Path, limit: int) -> bytes:
-    """The content of a file that may not be larger than `limit` bytes."""
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"it is larger than {limit} bytes")
-    return content
 
 
 def checked_vocabulary(values: Any) -> np.ndarray:
@@ -230,12 +226,14 @@ def text_lengths(ids: np.ndarray) -> np.ndarray:
     return np.where(padding.any(axis=1), padding.argmax(axis=1), ids.shape[1])
 
 
-def frequent_code_points(blocks: Iterable[bytes], count: int, length: int) -> np.ndarray:
-    """The most frequent code points among the first `length` of each line; of equals, the smaller one first."""
-    frequency = np.zeros(END, np.int64)
-    for block in blocks:
-        found = np.bincount(first_columns(code_points(block), length).ravel())
-        frequency[: found.size] += found
-    frequency[NEWLINE] = 0
+def count_code_points(block: bytes, length: int, frequency: np.ndarray) -> None:
+    """Add to `frequency` (END,) how often each code point is among the first `length` of the lines of a block."""
+    found = np.bincount(first_code_points(block, length).ravel())
+    frequency[: found.size] += found
+
+
+def most_frequent(frequency: np.ndarray, count: int) -> np.ndarray:
+    """The code points that are most frequent; of equals, the smaller one first."""
     present = np.flatnonzero(frequency)
+    present = present[present != NEWLINE]  # which fills up
     return present[np.argsort(-frequency[present], kind="stable")][:count]

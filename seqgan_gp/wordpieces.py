@@ -19,6 +19,7 @@ from seqgan_gp.tokenizer import FORMAT, KINDS, MAX_LENGTH, MAX_VOCAB_SIZE, MODEL
 PIECE_CHARS = 16  # a SentencePiece piece is at most this long
 SENTENCE_CHARS = 1000  # longer lines are divided for training, because SentencePiece drops long ones silently
 SAMPLE_CHARS = 10_000_000  # what SentencePiece is trained on at most
+SAMPLE_LINES = 4_000_000
 PROBE_LINES = 10_000
 ESCAPE = "\x1a"
 SPACE_MARK = "▁"  # SentencePiece writes a space so, and cannot tell a real one from it
@@ -96,6 +97,9 @@ def checked_pieces(about: dict[str, Any], model: bytes) -> SentencePieceTokenize
     ours = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()) == (PAD, UNK, -1, -1)
     if not ours or tokenizer.size > MAX_VOCAB_SIZE or not all(map(processor.is_byte, range(2, 258))):
         raise ValueError("its special symbols are not ours")
+    # A piece is written for each symbol that is drawn: long ones would turn a few samples into gigabytes of text.
+    if any(len(processor.id_to_piece(i)) > PIECE_CHARS for i in range(258, tokenizer.size)):
+        raise ValueError(f"it has pieces of more than {PIECE_CHARS} characters")
     return tokenizer
 
 
@@ -108,14 +112,17 @@ def sentences(lines: Iterable[str]) -> Iterator[str]:
 
 
 def evenly_sampled(lines: Iterable[str], max_chars: int) -> list[str]:
-    """Every line, or every second, fourth, eighth ... one, so that they have at most `max_chars` characters."""
+    """Every line, or every second, fourth, eighth ... one, so that they have at most `max_chars` characters.
+
+    And no more than SAMPLE_LINES, which take memory even where they are empty.
+    """
     kept: list[str] = []
     step, chars = 1, 0
     for number, line in enumerate(lines):
         if number % step == 0:
             kept.append(line)
             chars += len(line)
-            while chars > max_chars and len(kept) > 1:
+            while (chars > max_chars or len(kept) > SAMPLE_LINES) and len(kept) > 1:
                 kept = kept[::2]
                 step *= 2
                 chars = sum(map(len, kept))

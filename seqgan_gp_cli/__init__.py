@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from gan_core.errors import GanError
+from gan_core.text import plain
 
 COMMANDS = {
     "train-text": ("train", "Train a generator of sentences, or of other lines of symbols."),
@@ -24,6 +25,7 @@ COMMANDS = {
     "doctor": ("show", "Show versions, devices and free disk space."),
 }
 DEBUG = "SEQGAN_GP_DEBUG"
+LONGEST = 1000  # characters of a message; what data and runs hold may be quoted in one
 
 
 class LazyGroup(click.Group):
@@ -75,22 +77,39 @@ def run(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return complain("interrupted", 130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 0
     except MemoryError:
         return complain("there is not enough memory: lower --batch-size or --width", 1)
     except OSError as error:
-        remedy = (
-            "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the path and its permissions"
-        )
-        return complain(f"{error.filename or 'a file'}: {error.strerror or error}; {remedy}", 1)
+        return complain(of_system(error), 1)
     except Exception as error:
         return complain(f"unexpected {type(error).__name__}: {error}; run again with {DEBUG}=1 for details", 1)
 
 
+def of_system(error: OSError) -> str:
+    """An error of the system as one sentence: the file, what is wrong with it, and the remedy."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full and error.filename is None:  # our own files are named where they are written
+        return f"standard output cannot be written ({error.strerror}): free some space there"
+    remedy = "free some space" if full else "check the path, its permissions and the free space"
+    return f"{error.filename or 'a file'}: {error.strerror or error}; {remedy}"
+
+
+def drop_output() -> None:
+    """Drop what standard output does not take: Python would try once more at its end, and fail with exit code 120."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def complain(message: str, code: int) -> int:
-    """Print an error as one line and return its code."""
+    """Print an error as one line, without control characters, and return its code."""
     if os.environ.get(DEBUG) and sys.exc_info()[0]:
         traceback.print_exc()
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    line = plain(" ".join(message.split()))
+    click.echo("Error: " + (line if len(line) <= LONGEST else f"{line[:LONGEST]}..."), err=True)
+    drop_output()
     return code

@@ -7,7 +7,8 @@ from typing import Any
 
 from gan_core.build import make_parts
 from gan_core.errors import CheckpointError, UsageError
-from gan_core.options import Kind, Plan
+from gan_core.options import Kind, Plan, fields_of, parse
+from image_gan.backbones import runs_code
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE
 from seqgan_gp.domain import TextDomain
@@ -36,22 +37,55 @@ def entry_of(config: dict[str, Any], path: Path) -> Entry:
     Raises:
         CheckpointError: this version knows no such domain.
     """
-    if config.get("domain") not in DOMAINS:
+    if str(config.get("domain")) not in DOMAINS:
         raise CheckpointError(f"{path} is a run of domain {config.get('domain')!r}, which this version does not know")
     return DOMAINS[str(config["domain"])]
 
 
 def plan_of(config: dict[str, Any], path: Path) -> Plan:
-    """The plan that a run was made by.
+    """The plan that a run was made by. Its config.json is no more trusted than what a user types.
 
     Raises:
-        CheckpointError: its options are not this version's.
+        CheckpointError: its options are not this version's, or out of range.
     """
     kind = entry_of(config, path).kind
     try:
-        plan = Plan(config["recipe"], config["preset"], tuple(config["parts"]), dict(config["numbers"]))
+        check_form(config)
+        options = fields_of(kind)
+        if unknown := set(config["numbers"]) - set(options):
+            raise UsageError(f"{min(unknown)!r} is no option")
+        numbers = {key: parse(key, options[key], value) for key, value in config["numbers"].items()}
+        plan = Plan(config["recipe"], config["preset"], tuple(config["parts"]), numbers)
         plan.settings(kind)
         make_parts(plan.parts, plan.numbers)
-    except (KeyError, TypeError, UsageError) as error:
+    except (KeyError, TypeError, ArithmeticError, UsageError) as error:
         raise CheckpointError(f"{path / 'config.json'} does not match this version: {error}") from error
     return plan
+
+
+def refuse_code(path: Path, named: str, given: str | None) -> None:
+    """Refuse a run that names a backbone of someone's code, which would be imported, unless the user gives it too.
+
+    Raises:
+        CheckpointError: the run alone names it.
+    """
+    if runs_code(named) and named != given:
+        raise CheckpointError(f"{path / 'config.json'} names code, {named}: give --backbone {named} if you trust it")
+
+
+def check_form(config: dict[str, Any]) -> None:
+    """Refuse a config.json whose values are not of the types that `make_config` writes.
+
+    Raises:
+        UsageError: the message names the first of them.
+    """
+    forms = {"recipe": str, "preset": str, "parts": list, "numbers": dict, "data": dict, "versions": dict}
+    for key, form in forms.items():
+        if not isinstance(config.get(key), form):
+            raise UsageError(f"its {key} is no {form.__name__}")
+    scalars = [*config["parts"], config["data"].get("fingerprint")]
+    if not all(isinstance(value, str) for value in scalars) or len(set(config["parts"])) < len(config["parts"]):
+        raise UsageError("its parts or its fingerprint of the data are not as they are written")
+    for key, value in config["numbers"].items():
+        if not isinstance(value, int | float | str):
+            raise UsageError(f"its {key} is no number, word or switch")

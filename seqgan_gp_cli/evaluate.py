@@ -91,7 +91,11 @@ def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
 
 def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
     """The report of a run of images."""
+    from seqgan_gp_cli.domains import refuse_code
+
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
+    if request.backbone is None:
+        refuse_code(loaded.path, loaded.settings.backbone, None)
     return loaded.domain.score(loaded.trained(request.seed), request.num or 0, request.backbone or "", request.data)
 
 

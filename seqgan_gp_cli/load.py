@@ -1,8 +1,9 @@
 """Opening a run to use what it learned."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -10,11 +11,19 @@ from gan_core import checkpoint
 from gan_core.build import make_critic, make_generator, make_parts, make_prior, teaches_classes
 from gan_core.critic import Critic
 from gan_core.engine import pick_device
-from gan_core.errors import CheckpointError
+from gan_core.errors import CheckpointError, GanError
+from gan_core.labels import Labels
+from gan_core.parts import Part
 from gan_core.prior import Prior
+from gan_core.refusals import refuse_parts
 from gan_core.run import read_config, run_folder
 from gan_core.trained import Trained
 from seqgan_gp_cli.domains import Entry, entry_of, plan_of
+
+T = TypeVar("T", bound=torch.nn.Module)
+
+BATCH = 1024  # samples at a time, whatever a config.json says
+NUMBERS = 1 << 26  # of which there may be so many in a batch
 
 
 @dataclass(frozen=True)
@@ -30,14 +39,13 @@ class Loaded:
     generator: torch.nn.Module
     critic: Critic | None
     prior: Prior
+    batch_size: int
     device: torch.device
     taught: bool
 
     def trained(self, seed: int) -> Trained:
         """What was learned, to draw from by a seed."""
-        return Trained(
-            self.generator, self.critic, self.prior, seed, self.settings.batch_size, self.device, self.taught
-        )
+        return Trained(self.generator, self.critic, self.prior, seed, self.batch_size, self.device, self.taught)
 
 
 def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) -> Loaded:
@@ -58,17 +66,79 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
     found = checkpoint.newest(path / "checkpoints")
     domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
     parts = make_parts(plan.parts, plan.numbers)
-    generator = make_generator(domain, parts, settings)
+    check_parts(parts, domain.labels, path)
     if ema and not settings.ema:
         raise CheckpointError(f"{path} keeps no running average: leave --ema out")
     weights = "generator.safetensors" if ema is False or not settings.ema else "ema.safetensors"
-    checkpoint.load_weights(generator, found.folder / weights)
+    generator = loaded(lambda: make_generator(domain, parts, settings), found.folder / weights)
     critic = None
     if with_data:
-        critic = make_critic(domain, parts, settings).to(device)
-        checkpoint.load_weights(critic, found.folder / "critic.safetensors")
+        critic = loaded(lambda: make_critic(domain, parts, settings), found.folder / "critic.safetensors").to(device)
     prior = make_prior(domain, parts, settings)
+    batch_size = batch_size_of(lambda: make_generator(domain, parts, settings), prior, settings.batch_size, path)
     return Loaded(
-        path, config, entry, settings, found, domain, generator.to(device), critic, prior, device,
+        path, config, entry, settings, found, domain, generator.to(device), critic, prior, batch_size, device,
         teaches_classes(parts, len(domain.labels)),
     )  # fmt: skip
+
+
+def check_parts(parts: list[Part], labels: Labels, path: Path) -> None:
+    """Refuse a run whose parts cannot play together, as no run of ours has them.
+
+    Raises:
+        CheckpointError: they cannot.
+    """
+    try:
+        if len(labels) and not sum(labels.counts):
+            raise CheckpointError("no example shows a label")
+        refuse_parts(parts, labels)
+    except GanError as error:
+        raise CheckpointError(f"{path / 'config.json'} does not match its checkpoint: {error}") from error
+
+
+def loaded(make: Callable[[], T], file: Path) -> T:
+    """A network with the weights of a file.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable or of another network.
+    """
+    check_size(make, file)
+    net = make()
+    checkpoint.load_weights(net, file)
+    return net
+
+
+def check_networks(domain: Any, parts: list[Part], settings: Any, folder: Path) -> None:
+    """Refuse networks that are larger than their files in the folder of a checkpoint, before they are made.
+
+    Raises:
+        CheckpointError: one is.
+    """
+    check_size(lambda: make_generator(domain, parts, settings), folder / "generator.safetensors")
+    check_size(lambda: make_critic(domain, parts, settings), folder / "critic.safetensors")
+
+
+def check_size(make: Callable[[], torch.nn.Module], file: Path) -> None:
+    """Refuse a network that is larger than the file of its weights, before memory is taken for it.
+
+    Raises:
+        CheckpointError: it is.
+    """
+    with torch.device("meta"):  # shapes without numbers
+        needed = sum(value.numel() * value.element_size() for value in make().state_dict().values())
+    if file.is_file() and needed > file.stat().st_size:
+        raise CheckpointError(f"{file} does not match this run's networks, which have {needed:,} bytes of weights")
+
+
+def batch_size_of(make: Callable[[], torch.nn.Module], prior: Prior, wanted: int, path: Path) -> int:
+    """How many samples to draw at a time: as many as are wanted, but only what fits into memory.
+
+    Raises:
+        CheckpointError: not even one sample does.
+    """
+    with torch.device("meta"), torch.no_grad():
+        latent = next(prior.sequence(1, 0, 1)).to(torch.device("meta"))
+        numbers = make().eval()(latent).numel()
+    if numbers > NUMBERS:
+        raise CheckpointError(f"{path}: a sample of this run would have {numbers:,} numbers, more than {NUMBERS:,}")
+    return max(1, min(wanted, BATCH, NUMBERS // numbers))

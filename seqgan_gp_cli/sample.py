@@ -1,6 +1,8 @@
 """sample: draw samples from a run."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def sample(
     codes: tuple[str, ...], ema: bool | None, device: str,
 ) -> None:  # fmt: skip
     """Draw samples from RUN, a run's folder."""
-    from gan_core.files import replacing
+    from gan_core.files import full_disk, is_full, writing
     from seqgan_gp_cli.load import load
 
     loaded = load(run, ema, device)
@@ -63,15 +65,33 @@ def sample(
     if out == "-":
         if form not in domain.printed:
             raise UsageError(f"--format {form} is not text: give it a file with --out")
-        for piece in domain.lines(batches, form, for_terminal=sys.stdout.isatty()):
-            click.echo(piece, nl=False)
+        with writing("standard output"):
+            for piece in domain.lines(batches, form, for_terminal=sys.stdout.isatty()):
+                click.echo(piece, nl=False)
         return
     try:
-        with replacing(Path(out)) as temporary:
-            domain.export(batches, form, temporary, columns)
+        with opened(Path(out)) as path:
+            domain.export(batches, form, path, columns)
     except OSError as error:
+        if is_full(error):
+            raise full_disk(f"--out {out}", error, "free some space there, or choose another file") from error
         raise UsageError(f"--out {out} cannot be written: {error.strerror}; choose another file") from error
     click.echo(f"{num} samples of step {loaded.checkpoint.step} in {out}", err=True)
+
+
+@contextlib.contextmanager
+def opened(out: Path) -> Iterator[Path]:
+    """Yield where to write: beside the file or folder `out`, which is replaced when all is written.
+
+    A link is followed: what it names is replaced, and not the link. A device or a pipe is written to itself.
+    """
+    from gan_core.files import replacing
+
+    if out.exists() and not out.is_file() and not out.is_dir():  # such as /dev/full or a named pipe
+        yield out
+        return
+    with replacing(out.resolve()) as temporary:
+        yield temporary
 
 
 def asked_for(

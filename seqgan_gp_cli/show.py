@@ -13,6 +13,9 @@ import click
 
 from gan_core.errors import CheckpointError, UsageError
 
+SUMMARY_LIMIT = 1 << 24  # bytes; a larger summary.json is not one of ours
+DAMAGED = "{} is damaged: remove it, or train on with --resume"
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -57,32 +60,61 @@ def inspect(run: str, as_json: bool) -> None:
     """Show RUN, a run's folder: what it is, how it scores, and whether its newest checkpoint is whole."""
     from gan_core.checkpoint import newest
     from gan_core.run import read_config, run_folder
-    from seqgan_gp_cli.domains import entry_of
+    from gan_core.text import plain
+    from seqgan_gp_cli.domains import entry_of, plan_of
 
     path = run_folder(run)
     config = read_config(path)
-    entry = entry_of(config, path)
+    entry, plan = entry_of(config, path), plan_of(config, path)
     summary: dict[str, Any] = {key: config.get(key) for key in ("domain", "recipe", "preset")}
-    file = path / "summary.json"
-    if file.is_file():
-        try:
-            summary |= json.loads(file.read_text())
-        except ValueError as error:
-            raise CheckpointError(f"{file} is damaged: remove it, or train on with --resume") from error
+    summary |= read_summary(path / "summary.json")
+    lines = told(entry, summary, path / "summary.json")
     found = newest(path / "checkpoints")
     summary |= {"step": found.step, "checkpoint": {"folder": str(found.folder), "verified": True}}
     if as_json:
         click.echo(json.dumps(summary))
         return
-    click.echo(f"{path}: {summary['domain']}, recipe {summary['recipe']}, preset {summary['preset']}")
-    click.echo(f"parts:       {' + '.join(config['parts'])}")
-    click.echo(f"numbers:     {', '.join(f'{key} {value}' for key, value in config['numbers'].items())}")
+    click.echo(plain(f"{path}: {entry.kind.name}, recipe {plan.recipe}, preset {plan.preset}"))
+    click.echo(f"parts:       {' + '.join(plan.parts)}")
+    click.echo(plain(f"numbers:     {', '.join(f'{key} {value}' for key, value in plan.numbers.items())}"))
     click.echo(f"checkpoint:  step {found.step}, {found.folder}, verified")
-    if summary.get("parameters"):
-        click.echo("parameters:  " + ", ".join(f"{role} {n:,}" for role, n in summary["parameters"].items()))
-        click.echo(f"trained:     {summary['steps']} steps in {summary['seconds']:.0f} s")
-    if summary.get("evaluation"):
-        click.echo("\n" + entry.report(summary["evaluation"]))
+    for line in lines:
+        click.echo(plain(line))
+
+
+def read_summary(file: Path) -> dict[str, Any]:
+    """The summary.json of a run, {} where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    from gan_core.inputs import read_limited
+
+    try:
+        summary = json.loads(read_limited(file, SUMMARY_LIMIT)) if file.exists() else {}
+        if not isinstance(summary, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(DAMAGED.format(file)) from error
+    return summary
+
+
+def told(entry: Any, summary: dict[str, Any], file: Path) -> list[str]:
+    """What a summary says, as lines for people.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    lines = []
+    try:
+        if summary.get("parameters"):
+            lines.append("parameters:  " + ", ".join(f"{role} {n:,}" for role, n in summary["parameters"].items()))
+            lines.append(f"trained:     {summary['steps']} steps in {summary['seconds']:.0f} s")
+        if summary.get("evaluation"):
+            lines += ["", *entry.report(summary["evaluation"]).split("\n")]
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(DAMAGED.format(file)) from error
+    return lines
 
 
 @click.command()

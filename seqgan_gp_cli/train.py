@@ -1,9 +1,12 @@
 """train-text and train-image: from options to a finished run."""
 
+import contextlib
 import dataclasses
 import shlex
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,14 @@ import torch
 from gan_core import checkpoint
 from gan_core.build import build, make_parts
 from gan_core.engine import pick_device, use_threads
-from gan_core.errors import CheckpointError, UsageError
+from gan_core.errors import CheckpointError, GanError, UsageError
 from gan_core.options import Plan, click_options, fields_of, flag, read_file, seconds, settle, variable
 from gan_core.recipes import RECIPES
 from gan_core.run import Run, newest_run, read_config, run_folder, write_json
+from gan_core.text import plain
 from gan_core.train import Stopped, Trainer, legend
-from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of
+from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
+from seqgan_gp_cli.load import check_networks
 
 NEWEST = "<newest>"
 
@@ -54,7 +59,8 @@ def train_command(entry: Entry) -> click.Command:
                 given[name] = list(values[name]) if name in ("add", "without") else values[name]
         if values["config"]:
             given = read_file(kind, values["config"]) | given
-        train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
+        with terminable():
+            train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
 
     help = f"""Train a GAN on {kind.noun}.
 
@@ -85,8 +91,15 @@ def train(
     use_threads(settings.threads)
     domain = entry.open(settings)
     if config is not None and path is not None and config["data"]["fingerprint"] != domain.fingerprint:
-        raise CheckpointError(f"--resume {path}: --data {settings.data} is not what the run was trained on: restore it")
-    game = build(domain, make_parts(plan.parts, plan.numbers), settings, device)
+        before, now = (str(value)[:12] for value in (config["data"]["fingerprint"], domain.fingerprint))
+        raise CheckpointError(
+            f"--resume {path}: --data {settings.data} is not what the run was trained on (its fingerprint is {now}, "
+            f"the run has {before}): restore it"
+        )
+    parts = make_parts(plan.parts, plan.numbers)
+    if path is not None and (saved := checkpoint.latest(path / "checkpoints")):
+        check_networks(domain, parts, settings, saved.folder)
+    game = build(domain, parts, settings, device)
     show_plan(plan, domain, game)
     if dry_run:
         return
@@ -95,21 +108,19 @@ def train(
         run = Run.create(outdir, name or f"{kind.name}-{plan.recipe}", config)
     else:
         run = Run(path)
-    trainer = Trainer(game, domain, run, settings, device)
-    if resume is not None:
-        trainer.resume(checkpoint.newest(run.checkpoints))
-        config["numbers"] = plan.numbers
-        write_json(run.path / "config.json", config)
-        print(f"resuming at step {game.step}")
-        for what, before, now in (
-            ("threads", config.get("threads"), torch.get_num_threads()),
-            ("torch", config.get("versions", {}).get("torch"), torch.__version__),
-        ):
-            if before != now:
-                click.echo(
-                    f"warning: this run began with {what} {before} and goes on with {now}: not bit for bit the same",
-                    err=True,
-                )
+    with contextlib.closing(run):
+        trainer = Trainer(game, domain, run, settings, device)
+        if resume is not None:
+            trainer.resume(checkpoint.latest(run.checkpoints))
+            config["numbers"] = plan.numbers
+            write_json(run.path / "config.json", config)
+            tell_resumed(game.step, config)
+        play(trainer, config, until, outdir)
+
+
+def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -> None:
+    """Train, and say where to find what, before and after."""
+    game, run, kind = trainer.game, trainer.run, DOMAINS[config["domain"]].kind
     command = "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
     print(f"run:         {run.path}")
     print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
@@ -119,17 +130,58 @@ def train(
     sys.stdout.flush()
     began = time.monotonic()
     try:
-        trainer.train(until)
+        with summarised(trainer, config):
+            trainer.train(until)
     except Stopped as stop:
         print(f"{stop}: saved at step {game.step} in {run.path}", file=sys.stderr)
         raise click.exceptions.Exit(stop.code) from stop
-    finally:
-        trainer.summarise(config)
-        run.close()
-    print(f"\ntrained to step {game.step} of {settings.steps} in {time.monotonic() - began:.0f} s\n")
-    print(domain.report(trainer.evaluation))
+    print(f"\ntrained to step {game.step} of {trainer.settings.steps} in {time.monotonic() - began:.0f} s\n")
+    print(trainer.domain.report(trainer.evaluation))
     print(f"\nsamples:      {run.samples}\ncurves:       {run.path / 'curves.png'}")
-    print(f"more samples: {command} sample {shlex.quote(str(run.path))} --num 20")
+    print(f"more samples: {command} sample {shlex.quote(str(run.path))} --num 20", flush=True)
+
+
+@contextlib.contextmanager
+def summarised(trainer: Trainer, config: dict[str, Any]) -> Iterator[None]:
+    """Write the summary however training ends; an error of training is the one that is told."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(GanError, OSError):
+            trainer.summarise(config)
+        raise
+    trainer.summarise(config)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is not training as Ctrl-C does: temporary files go, and the exit code is 143."""
+
+    def end(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        click.echo("Error: terminated", err=True)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tell_resumed(step: int, config: dict[str, Any]) -> None:
+    """Print where a run goes on, and what is not as it was."""
+    print(f"resuming at step {step}")
+    for what, before, now in (
+        ("threads", config.get("threads"), torch.get_num_threads()),
+        ("torch", config.get("versions", {}).get("torch"), torch.__version__),
+    ):
+        if before != now:
+            before = plain(str(before))  # as config.json has it
+            click.echo(
+                f"warning: this run began with {what} {before} and goes on with {now}: not bit for bit the same",
+                err=True,
+            )
 
 
 def resumed_plan(path: Path, config: dict[str, Any], given: dict[str, Any], kind_name: str) -> Plan:
@@ -154,6 +206,7 @@ def resumed_plan(path: Path, config: dict[str, Any], given: dict[str, Any], kind
         raise CheckpointError(
             f"--resume {path} does not match: {', '.join(differing)}; leave these out or start a new run"
         )
+    refuse_code(path, plan.numbers.get("backbone", ""), given.get("backbone"))
     return dataclasses.replace(plan, numbers=plan.numbers | {key: v for key, v in given.items() if key in safe})
 
 
@@ -179,8 +232,8 @@ def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
 
 def show_plan(plan: Plan, domain: Any, game: Any) -> None:
     """Print the settled run: its parts, its numbers, its data and its networks."""
-    print(f"recipe {plan.recipe}, preset {plan.preset}: {' + '.join(plan.parts)}")
-    cells = [f"{key} {value}" for key, value in plan.numbers.items() if value != ""]
+    print(plain(f"recipe {plan.recipe}, preset {plan.preset}: {' + '.join(plan.parts)}"))
+    cells = [plain(f"{key} {value}") for key, value in plan.numbers.items() if value != ""]
     width = max(map(len, cells)) + 2
     columns = max(1, 120 // width)
     for first in range(0, len(cells), columns):

@@ -86,7 +86,8 @@ class TestTraining:
         assert "--width 16 (the run has 8)" in sentence and "--gp-weight 3.0 (the run has 10.0)" in sentence
         Path("lines.txt").write_text("other\nlines\nthan\nbefore\n")
         code, _, err = call("train-text", "--resume", text_run[0], "--steps", 9)
-        assert code == 4 and "--data" in one_sentence(err)
+        run_has = json.loads((text_run[0] / "config.json").read_text())["data"]["fingerprint"][:12]
+        assert code == 4 and "--data lines.txt is not" in one_sentence(err) and f"run has {run_has}" in err
 
     def test_a_dry_run_shows_everything_and_writes_nothing(self, here, call):
         Path("lines.txt").write_text("".join(line + "\n" for line in ENGLISH))

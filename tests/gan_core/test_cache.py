@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+from safetensors import SafetensorError
 
 from gan_core.cache import cache_root, kept
 from gan_core.errors import GanError
@@ -77,3 +78,25 @@ def test_where_it_is(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_root(None) == tmp_path / "home" / ".cache" / "seqgan-gp"
+
+
+def test_what_a_killed_process_was_replacing_goes_too(tmp_path):
+    (tmp_path / ".name.123.old").mkdir()
+    (tmp_path / ".other.123.old").mkdir()
+    kept(tmp_path, "name", read, Writer())
+    assert {path.name for path in tmp_path.iterdir()} == {".name.lock", "name", ".other.123.old"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("300 requested and 100 written"), SafetensorError("I/O error: File too large"), OSError(27, "too large")],
+)
+def test_every_librarys_word_for_a_full_disk(tmp_path, error):
+    """NumPy's `tofile` gives no number, safetensors an error of its own."""
+
+    def full(_):
+        raise error
+
+    with pytest.raises(GanError, match=r"cannot be written \(.*\): free some space there, or set SEQGAN_GP_CACHE"):
+        kept(tmp_path, "name", read, full)
+    assert [path.name for path in tmp_path.iterdir()] == [".name.lock"]

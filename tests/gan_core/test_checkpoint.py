@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -155,3 +156,37 @@ def test_replacing_is_whole_or_not_at_all_and_keeps_folders_that_hold_something(
         with pytest.raises(OSError), replacing(folder) as temporary:
             make(temporary)
     assert [p.name for p in folder.iterdir()] == ["a"] and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_damaged_ones_of_later_steps_push_no_good_one_out(tmp_path, played, keep):
+    """A run went back behind them; what it saves then counts as the newest."""
+    for step in (3, 7, 12):
+        played.step = step
+        checkpoint.save(tmp_path, played, ToyDomain(), {}, keep=3)
+    for step in (7, 12):
+        damage(tmp_path / f"step-{step:06d}" / "state.pt", "bit")
+    played.step = checkpoint.newest(tmp_path).step + 1
+    saved = checkpoint.save(tmp_path, played, ToyDomain(), {}, keep=keep)
+    assert checkpoint.newest(tmp_path) == saved and saved.step == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000003", "step-000004"][-keep:]
+
+
+def test_copies_under_other_names_stay(tmp_path, played):
+    for step in (3, 7):
+        played.step = step
+        checkpoint.save(tmp_path, played, ToyDomain(), {}, keep=1)
+        shutil.copytree(tmp_path / f"step-{step:06d}", tmp_path / f"step-{step:06d}-mine")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000003-mine", "step-000007", "step-000007-mine"]
+    assert checkpoint.newest(tmp_path).step == 7
+
+
+def test_no_checkpoint_yet_is_not_a_damaged_one(tmp_path, played):
+    assert checkpoint.latest(tmp_path) is None
+    (tmp_path / ".step-000003.9.tmp").mkdir()
+    assert checkpoint.latest(tmp_path) is None
+    saved = checkpoint.save(tmp_path, played, ToyDomain(), {}, keep=1)
+    assert checkpoint.latest(tmp_path) == saved
+    damage(saved.folder / "state.pt", "cut")
+    with pytest.raises(CheckpointError, match="every checkpoint there is damaged"):
+        checkpoint.latest(tmp_path)

@@ -279,3 +279,77 @@ def test_a_schedule_goes_on_as_it_began_wherever_a_run_is_stopped(create):
     beyond = trainer(create("beyond"), **values | dict(steps=12))
     beyond.train(math.inf)
     assert beyond.game.critic.optimiser.param_groups[0]["lr"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("eval_every", [4, 0])
+def test_a_signal_ends_the_scoring_and_not_the_step(create, number, eval_every):
+    """In the middle of a run, or after its last step; the resumed run ends as one that was not stopped."""
+    finished = []
+
+    class Slow(ToyDomain):
+        def evaluate(self, trained):
+            if len(finished) < 1:
+                finished.append("begun")
+                os.kill(os.getpid(), number)
+                finished.append("not interrupted")
+            return super().evaluate(trained)
+
+    straight, stopped = create("straight"), create("stopped")
+    trainer(straight, eval_every=eval_every).train(math.inf)
+    training = trainer(stopped, domain=Slow(), eval_every=eval_every)
+    with pytest.raises(Stopped) as caught:
+        training.train(math.inf)
+    assert caught.value.code == 128 + number and finished == ["begun"]
+    assert checkpoint.newest(stopped.checkpoints).step == training.game.step == (eval_every or 10)
+    again = trainer(stopped, eval_every=eval_every)
+    again.resume(checkpoint.latest(stopped.checkpoints))
+    again.train(math.inf)
+    assert final(stopped) == final(straight) and again.evaluation
+    losses = [[line for line in lines(run) if "evaluation" not in line] for run in (straight, stopped)]
+    assert losses[0] == losses[1]
+
+
+def test_a_signal_while_the_last_samples_are_written_still_counts(create):
+    run = create("run")
+    training = trainer(run, sample_every=0)
+    sample = training._sample
+
+    def sampling(bar):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sample(bar)
+
+    training._sample = sampling
+    with pytest.raises(Stopped):
+        training.train(math.inf)
+    assert (run.samples / "000010.txt").exists() and training.evaluation
+
+
+def test_a_run_without_a_checkpoint_begins_again(create):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    straight, killed = create("straight"), create("killed")
+    trainer(straight).train(math.inf)
+    first = trainer(killed)
+    first.save = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        first.train(math.inf)
+    again = trainer(killed)
+    assert lines(killed)
+    again.resume(checkpoint.latest(killed.checkpoints))
+    assert again.game.step == 0 and not lines(killed)
+    again.train(math.inf)
+    assert final(killed) == final(straight) and lines(killed) == lines(straight)
+
+
+def test_metrics_last_as_long_as_the_checkpoint(create, monkeypatch):
+    """They are flushed to the disk before a checkpoint is written."""
+    run = create("run")
+    order = []
+    fsync, save = os.fsync, checkpoint.save
+    monkeypatch.setattr(os, "fsync", lambda handle: order.append(os.fstat(handle).st_ino) or fsync(handle))
+    monkeypatch.setattr(checkpoint, "save", lambda *args: order.append("save") or save(*args))
+    trainer(run, steps=3).train(math.inf)
+    metrics = (run.path / "metrics.jsonl").stat().st_ino
+    assert order[: order.index("save")] == [metrics]

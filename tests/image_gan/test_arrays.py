@@ -1,11 +1,13 @@
 import gzip
 import os
+import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.mutations import deflate_bomb, gzip_bomb, npy_header, zip_of
 from image_gan import arrays, sources
 from image_gan.arrays import CIFAR_CLASSES
 from image_gan.sources import open_source
@@ -116,6 +118,20 @@ class TestIdx:
         write_mnist(tmp_path / "image_gan/data/fashion-mnist", noise(2, channels=1), [0, 9])
         assert read(open_source("fashion-mnist"))[1] == [0, 9]
 
+    def test_a_promise_is_checked_against_the_file(self, tmp_path):
+        path = tmp_path / "a-idx3-ubyte"
+        for count in (1 << 31, 21):
+            content = struct.pack(">4I", 0x803, count, 8, 8) + bytes(20 * 64)
+            for packed in (content, gzip.compress(content)):
+                path.write_bytes(packed)
+                refused(path, path, "cut short")
+
+    def test_a_bomb_is_not_unpacked(self, tmp_path):
+        for what, header in (("images-idx3", (0x803, 1 << 22, 8, 8)), ("labels-idx1", (0x801, 1 << 22))):
+            begin = gzip.compress(struct.pack(f">{len(header)}I", *header))
+            (tmp_path / f"train-{what}-ubyte.gz").write_bytes(begin + gzip_bomb(b"\0", 1 << 28))
+        refused(tmp_path, "images-idx3", "unpacks to more than", "trusted")
+
 
 class TestCifar:
     def test_official_folder(self, tmp_path, monkeypatch):
@@ -156,6 +172,17 @@ class TestCifar:
         refused(tmp_path, "test_batch.bin", "labels from 10 to 10")
         (tmp_path / "data_batch_1.bin").write_bytes(b"")
         refused(tmp_path, "no images")
+
+    def test_is_never_unpacked(self, tmp_path):
+        """A packed file whose size happens to be right would have held any number of records."""
+        packed = gzip.compress(bytes(1 << 20))
+        (tmp_path / "data_batch_1.bin").write_bytes(packed + bytes(-len(packed) % 3073))
+        refused(tmp_path, "data_batch_1.bin", "to 31")
+
+    def test_a_list_of_classes_is_short(self, tmp_path):
+        (tmp_path / "data_batch_1.bin").write_bytes(cifar_batch(noise(2, 32, 32), [1, 2]))
+        (tmp_path / "batches.meta.txt").write_bytes(b"name\n" * (1 << 20))
+        refused(tmp_path, "batches.meta.txt", "13108 names, not 10")
 
 
 class Trap:
@@ -247,6 +274,26 @@ class TestNpz:
         np.savez(path, images=noise(20))
         promise(path, b"(2000000000, 8, 8, 3)")
         refused(path, path, "cut short")
+
+    @pytest.mark.parametrize("shape", [b"(-1, 8, 8, 3)", b"(20, -8, -8, 3)", b"(True, 8, 8, 3)", b"(2.5, 8, 8, 3)"])
+    def test_shapes_that_no_array_has(self, tmp_path, shape):
+        """A negative size would read everything that a packed member holds."""
+        path = tmp_path / "a.npz"
+        np.savez(path, images=noise(20))
+        promise(path, shape)
+        refused(path, path)
+
+    @pytest.mark.parametrize("header", [b"{'descr': (", b"'''", b"((((", b"{[1]: 2}", b"\xff", b"{'shape': 9L"])
+    def test_a_header_that_is_no_python(self, tmp_path, header):
+        path = tmp_path / "a.npz"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        refused(path, path, "damaged")
+
+    def test_a_bomb_is_not_unpacked(self, tmp_path):
+        path = tmp_path / "a.npz"
+        path.write_bytes(zip_of("images.npy", deflate_bomb(1 << 28, npy_header((1 << 20, 16, 16))), (1 << 28) + 128))
+        refused(path, path, "images is cut short")
 
 
 def promise(path, shape=b"(21, 8, 8, 3)"):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gan_core.errors import DataError
+from image_gan import decode as decoding
 from image_gan.decode import RESIZES, BadImageError, decode, fit, fit_block
 from tests.image_gan.sets import encoded, huge_png, noise
 
@@ -120,6 +121,14 @@ class TestRefused:
         assert Image.MAX_IMAGE_PIXELS == 10
 
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read where Linux shows it")
+    @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+    def test_strips_are_as_the_whole(self, monkeypatch, mode):
+        image = Image.fromarray(noise(1, 13, 7, 4)[0], "RGBA").convert(mode)
+        file = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
+        whole = decode(file, "a", 1000)
+        monkeypatch.setattr(decoding, "STRIP", 10)
+        assert np.array_equal(decode(file, "a", 1000), whole)
+
     def test_bomb_takes_no_memory(self, tmp_path):
         """A header of 3.6 gigapixels is refused under 300 MB, by a process of its own.
 

@@ -74,6 +74,20 @@ class TestHub:
         assert read(source)[1] == [-1] and source.counts["skipped"] == 2
         assert len(source.fingerprint()) == 64
 
+    @pytest.mark.parametrize("image", [{"path": "/dev/zero"}, {"path": "/"}, {"path": "a\0b"}])
+    def test_rows_that_name_no_file(self, datasets, monkeypatch, image):
+        """A device would never end."""
+        rows = datasets.Dataset.from_dict(
+            {"image": [{"bytes": None, "path": None} | image]},
+            features=datasets.Features({"image": datasets.Image()}),
+        )
+        self.answer(monkeypatch, datasets, rows)
+        refused("hf:x", "hf:x: train row 0", "--bad-images skip")
+        source = open_source("hf:x")
+        assert len(source.fingerprint()) == 64
+        with pytest.raises(ValueError, match="no image"):
+            source.read({"bytes": None, "path": None}, "hf:x: train row 0")
+
     def test_refused(self, datasets, monkeypatch):
         self.answer(monkeypatch, datasets, datasets.Dataset.from_dict({"text": ["x"]}))
         refused("hf:x", "no column of images", "text")

@@ -1,12 +1,14 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.mutations import deflate_bomb, zip_of
 from gan_core.errors import UsageError
 from image_gan.sources import open_source
 from tests.image_gan.sets import (
@@ -158,6 +160,16 @@ class TestZip:
         assert packed.count(declared) >= 2  # in the member's own header and in the directory
         path.write_bytes(packed.replace(declared, (100).to_bytes(4, "little")))
         refused(path, "a.bmp", "damaged")
+
+    def test_member_that_lies_about_its_size_takes_no_memory(self, tmp_path):
+        path = tmp_path / "z.zip"
+        path.write_bytes(zip_of("a.png", deflate_bomb(1 << 28), 1000))
+        tracemalloc.start()
+        try:
+            refused(path, "a.png", "damaged")
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
 
     def test_encrypted_and_damaged_members(self, tmp_path):
         path = write_zip(tmp_path / "z.zip", {"a.png": encoded(noise(1)[0]), "b.png": encoded(noise(1)[0])})

@@ -11,6 +11,7 @@ import pytest
 import gan_core.cache
 from gan_core.errors import DataError, GanError, UsageError
 from seqgan_gp import corpus as corpora
+from seqgan_gp import preparation
 from seqgan_gp.corpus import open_rows, plain_rows, prepare, row_hashes
 from seqgan_gp.lines import END
 from seqgan_gp.sources import Source
@@ -48,9 +49,9 @@ def readings(monkeypatch):
     passes = []
     numbered_blocks = Source.numbered_blocks
 
-    def counted(self):
+    def counted(self, part=None):
         passes.append(self.description)
-        return numbered_blocks(self)
+        return numbered_blocks(self, part)
 
     monkeypatch.setattr(Source, "numbered_blocks", counted)
     return passes
@@ -107,7 +108,7 @@ class TestRows:
         """The division of the work changes nothing."""
         whole = prepare(str(file))
         shutil.rmtree(file.parent / "cache")
-        monkeypatch.setattr(corpora, "CELLS", 32 * 7)
+        monkeypatch.setattr(preparation, "CELLS", 32 * 7)
         parts = prepare(str(file))
         assert (parts.train == whole.train).all()
         assert (parts.heldout == whole.heldout).all()
@@ -329,7 +330,7 @@ class TestCache:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(corpora, "encode_and_split", interrupt)
+            patch.setattr(corpora, "split", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 prepare(str(file))
         assert all(path.name.endswith(".lock") for path in cache.iterdir())

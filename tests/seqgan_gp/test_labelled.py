@@ -150,15 +150,14 @@ class TestInStep:
         content = "".join((line if isinstance(line, str) else "\t".join(line)) + "\n" for line in lines).encode()
 
         class Pieces(Source):
-            def pieces(self):
-                yield "f", (content[at : at + size] for at in range(0, len(content), size))
+            def pieces(self, start, end):
+                yield 0, "f", (content[at : at + size] for at in range(0, len(content), size))
 
-            def fingerprint(self):
-                return ""
+            parts = whole_files = fingerprint = None
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(labelled, "LINES", most)
-            found = pairs(LabelledSource(Pieces("f", None, "error"), "tab"))
+            found = pairs(LabelledSource(Pieces("f", 0, "error"), "tab"))
         want = [(None, line) if isinstance(line, str) else (line[0] or None, line[1]) for line in lines]
         assert found == want
 
@@ -361,10 +360,10 @@ class TestHub:
         return list(zip(names, sentences, strict=True)) + [(names[0], "many")] * 1500
 
     def test_class_label_keeps_its_order(self, loaded):
-        loaded(self.columns(kind=[1, 0, -1, None]), kind=["z", "a\u2028b"])
+        loaded(self.columns(kind=[1, 0, -1, None]), kind=["z", "a\u3000b"])
         source = open_labelled("hf:x", "error", "auto")
-        assert source.form == "column" and source.given == ("z", "a\u2028b")
-        assert pairs(source) == self.lines("a\u2028b", "z", None, None)
+        assert source.form == "column" and source.given == ("z", "a\u3000b")
+        assert pairs(source) == self.lines("a\u3000b", "z", None, None)
         assert source.source.description == "hf:x, column 'text'"
 
     def test_strings_are_sorted(self, loaded):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from gan_core.errors import DataError
-from seqgan_gp import corpus as corpora
-from seqgan_gp import labelled
+from seqgan_gp import labelled, preparation
 from seqgan_gp.corpus import open_rows, plain_rows, prepare
 from seqgan_gp.lines import END
 from seqgan_gp.sources import Source
@@ -57,9 +56,9 @@ def readings(monkeypatch):
     passes = []
     numbered_blocks = Source.numbered_blocks
 
-    def counted(self):
+    def counted(self, part=None):
         passes.append(self.description)
-        return numbered_blocks(self)
+        return numbered_blocks(self, part)
 
     monkeypatch.setattr(Source, "numbered_blocks", counted)
     return passes
@@ -82,7 +81,7 @@ class TestLabels:
     @pytest.mark.parametrize("cells", [1 << 20, 96 * 7])
     def test_stay_with_their_rows(self, file, lines, kind, cells, monkeypatch):
         """On both sides of the split, however the work is divided, whatever blank lines stand between."""
-        monkeypatch.setattr(corpora, "CELLS", cells)
+        monkeypatch.setattr(preparation, "CELLS", cells)
         monkeypatch.setattr(labelled, "LINES", 50)
         text = tabbed(sorted(lines, key=str, reverse=True))  # so classes are met in another order than theirs
         half = len(text) // 2

@@ -47,7 +47,7 @@ class TestFiles:
         source = open_source(str(file))
         assert list(source.blocks()) == [b"one\ntwo\n"]
         assert list(source.blocks()) == [b"one\ntwo\n"]  # as often as needed
-        assert source.total_bytes == source.position == 8
+        assert source.size == source.position == 8
         assert source.description == str(file)
         assert source.counts["lines"] == 2
 
@@ -203,6 +203,17 @@ class TestLongLines:
         assert lines == ["a" + "漢" * ((LINE_LIMIT - 1) // 3), "short", "é" * (LINE_LIMIT // 2)]
         assert source.counts["cut_at_limit"] == 1 + bool(before)
 
+    @pytest.mark.parametrize("size", range(1, 20))
+    def test_what_ends_a_line_is_no_part_of_its_length(self, tmp_path, monkeypatch, size):
+        """Wherever a piece of the file ends, between CR and LF too."""
+        monkeypatch.setattr(sources, "PIECE", size)
+        monkeypatch.setattr(sources, "LINE_LIMIT", 6)
+        path = tmp_path / "f"
+        path.write_bytes(b"123456\r\n1234567\r\n123456\r7\r\n")
+        source = open_source(str(path))
+        assert b"".join(source.blocks()) == b"123456\n" * 3
+        assert source.counts == {"lines": 3, "cut_at_limit": 2}
+
 
 class TestWrongContent:
     def test_utf8_error(self, tmp_path):
@@ -305,7 +316,7 @@ class TestHub:
         source = open_source("hf:x")
         lines = b"".join(source.blocks()).decode().split("\n")[:-1]
         assert lines == ["one", " = Title = ", "a b c", "", "", "漢字\u2028x"] + ["many"] * 2500
-        assert source.total_bytes is None
+        assert (source.size, source.unit) == (len(rows), " rows")
         assert source.fingerprint() == open_source("hf:y").fingerprint()
         loaded(loaded.make({"text": rows[:-1]}))
         assert source.fingerprint() != open_source("hf:x").fingerprint()

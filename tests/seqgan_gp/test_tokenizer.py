@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gan_core.errors import CheckpointError, UsageError
 from seqgan_gp import tokenizer as tokenizers
 from seqgan_gp import wordpieces
-from seqgan_gp.lines import END, code_rows, drop_blank, in_parts
+from seqgan_gp.lines import END, code_rows, drop_blank, first_code_points, in_parts
 from seqgan_gp.tokenizer import KINDS, PAD, UNK, ByteTokenizer, CharTokenizer, load, train
 
 LINES = [
@@ -277,6 +278,28 @@ class TestPieces:
         with pytest.raises(CheckpointError, match=r"tokenizer\.model .*changed"):
             load(tmp_path)
 
+    def test_long_pieces(self, trained, tmp_path):
+        """A few samples of such a model would be gigabytes of text."""
+        model_pb2 = pytest.importorskip("sentencepiece.sentencepiece_model_pb2")
+        trained["bpe"].save(tmp_path)
+        model = model_pb2.ModelProto()
+        model.ParseFromString((tmp_path / "tokenizer.model").read_bytes())
+        model.pieces[260].piece = "x" * 100  # SentencePiece itself refuses only longer ones
+        content = model.SerializeToString()
+        (tmp_path / "tokenizer.model").write_bytes(content)
+        about = json.loads((tmp_path / "tokenizer.json").read_text())
+        about["model_sha256"] = hashlib.sha256(content).hexdigest()
+        (tmp_path / "tokenizer.json").write_text(json.dumps(about))
+        with pytest.raises(CheckpointError, match="pieces of more than 16 characters"):
+            load(tmp_path)
+
+    def test_deep_and_foreign_descriptions(self, tmp_path):
+        for text in ("[" * 100_000, "[]", '{"format": "\\u001b[31m\\n"}', '{"format": 1, "kind": {}}', "1e999"):
+            (tmp_path / "tokenizer.json").write_text(text)
+            with pytest.raises(CheckpointError) as caught:
+                load(tmp_path)
+            assert str(caught.value).isprintable()
+
 
 class TestOptions:
     @pytest.mark.parametrize(
@@ -313,6 +336,13 @@ class TestLines:
     def test_in_parts(self, lines, count):
         parts = list(in_parts(block_of(lines), count))
         assert parts == [block_of(lines[start : start + count]) for start in range(0, len(lines), count)]
+
+    @given(st.lists(TEXT | st.text("a\u00ff漢😀")), st.integers(1, 9))
+    def test_first_code_points(self, lines, length):
+        """Against each line by itself, where characters of one to four bytes are cut anywhere."""
+        rows = first_code_points(block_of(lines), length)
+        assert rows.shape == (len(lines), length)
+        assert rows.tolist() == [[*map(ord, line[:length].ljust(length, "\n"))] for line in lines]
 
     def test_code_rows(self):
         assert code_rows("aé😀b\n\n".encode(), 3).tolist() == [[97, 0xE9, 0x1F600], [END] * 3]

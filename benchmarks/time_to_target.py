@@ -1,0 +1,157 @@
+"""The small text preset's time to a score, by the toolkit's step and by the plain one, at the same seeds.
+
+    python -m benchmarks.time_to_target [--target JS4] [--seeds N ...] [--every STEPS] [--most STEPS] [--json FILE]
+
+Both sides have the same sizes, schedule, data, initialisation and running average, and the same code scores both every
+so many steps. The seconds are those of training alone; the sides take turns, an interval each.
+"""
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.plain import Plain, TextCritic, TextGenerator
+from benchmarks.timing import machine
+from gan_core.build import build, make_parts, make_prior
+from gan_core.engine import use_threads
+from gan_core.options import settle
+from gan_core.randomness import reseed, shuffled
+from gan_core.sample import Latent, Sample
+from gan_core.trained import Trained
+from seqgan_gp.domain import TextDomain
+from seqgan_gp.networks import initialise
+from seqgan_gp.settings import TEXT
+
+CPU = torch.device("cpu")
+
+
+class Noise(nn.Module):
+    """A plain generator as the toolkit calls one."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, latent: Latent) -> Tensor:
+        return self.net(latent.z)
+
+
+@dataclass
+class Side:
+    """One way to train. iterate: all critic steps and a generator step, by its number. best: the net to score."""
+
+    iterate: Callable[[int], None]
+    best: Callable[[], nn.Module]
+    seconds: float = 0.0
+    step: int = 0
+
+    def advance(self, steps: int) -> None:
+        """Train for so many steps."""
+        began = time.perf_counter()
+        for _ in range(steps):
+            self.iterate(self.step)
+            self.step += 1
+        self.seconds += time.perf_counter() - began
+
+
+def reals(domain: TextDomain, settings: Any, turn: int) -> Sample:
+    """The reals of a critic step, as the loop takes them."""
+    positions = np.arange(turn * settings.batch_size, (turn + 1) * settings.batch_size, dtype=np.int64)
+    reseed(settings.seed, "data for the critic", turn)
+    return domain.batch(shuffled(positions, domain.num_examples, settings.seed), CPU)
+
+
+def toolkit_side(domain: TextDomain, plan: Any, settings: Any) -> Side:
+    """The toolkit's game."""
+    game = build(domain, make_parts(plan.parts, plan.numbers), settings, CPU)
+
+    def iterate(step: int) -> None:
+        for _ in range(settings.critic_steps):
+            game.critic_step(reals(domain, settings, game.critic_turns))
+        game.generator_step(settings.batch_size * settings.g_batch_multiple, CPU)
+
+    return Side(iterate, lambda: game.generator.best)
+
+
+def plain_side(domain: TextDomain, settings: Any) -> Side:
+    """The plain reference, with a running average as ports write it."""
+    reseed(settings.seed, "initialisation")
+    sizes = (domain.tokenizer.size, settings.seq_len, settings.width, settings.depth)
+    generator, critic = TextGenerator(*sizes), TextCritic(*sizes)
+    for net in (generator, critic):
+        initialise(net, settings.init)
+    plain = Plain(
+        generator, critic, settings.batch_size, settings.batch_size * settings.g_batch_multiple,
+        critic_steps=settings.critic_steps, rate=settings.g_lr, betas=(settings.beta1, settings.beta2),
+    )  # fmt: skip
+    average = copy.deepcopy(generator)
+
+    def iterate(step: int) -> None:
+        for number in range(settings.critic_steps):
+            plain.critic_step(reals(domain, settings, step * settings.critic_steps + number).x.contiguous())
+        plain.generator_step(CPU)
+        decay = min(settings.ema, (2 + step) / (11 + step))
+        with torch.no_grad():
+            for mine, its in zip(average.parameters(), generator.parameters(), strict=True):
+                mine.mul_(decay).add_(its, alpha=1 - decay)
+
+    return Side(iterate, lambda: Noise(average))
+
+
+def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str, float]]:
+    """Train both sides until each reaches the target, or for `most` steps."""
+    plan = settle(TEXT, {"preset": "small", "seed": seed})
+    settings: Any = plan.settings(TEXT)
+    domain = TextDomain.open(settings)
+    parts = make_parts(plan.parts, plan.numbers)
+    prior = make_prior(domain, parts, settings)
+    sides = {"plain": plain_side(domain, settings), "toolkit": toolkit_side(domain, plan, settings)}
+    found: dict[str, dict[str, float]] = {}
+    while len(found) < len(sides) and min(side.step for side in sides.values()) < most:
+        for name in [name for name in sides if name not in found]:
+            side = sides[name]
+            side.advance(every)
+            score = domain.score("heldout", Trained(side.best(), None, prior, 0, 256, CPU))["js"]["4"]
+            print(f"seed {seed}  {name:<8} step {side.step:>5}  {side.seconds:6.1f} s  JS-4 {score:.4f}", flush=True)
+            if score <= target:
+                found[name] = {"steps": side.step, "seconds": side.seconds, "js-4": score}
+    return found
+
+
+def main() -> None:
+    """Race and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--target", type=float, default=0.47, help="JS-4 on held-out lines")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--every", type=int, default=250, help="steps between scores")
+    parser.add_argument("--most", type=int, default=7000, help="steps to give up after")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    use_threads(0)
+    results = {seed: race(args.target, seed, args.every, args.most) for seed in args.seeds}
+    print(f"\n| seed | plain: steps, seconds | toolkit: steps, seconds | times as fast |\n{'|---' * 4}|")
+    for seed, found in results.items():
+        cells = [
+            f"{found[name]['steps']:.0f}, {found[name]['seconds']:.0f}" if name in found else "not reached"
+            for name in ("plain", "toolkit")
+        ]
+        ratio = f"{found['plain']['seconds'] / found['toolkit']['seconds']:.2f}" if len(found) == 2 else ""
+        print(f"| {seed} | {cells[0]} | {cells[1]} | {ratio} |")
+    about = machine(CPU)
+    where = f"{about['date']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
+    print(f"\nJS-4 of {args.target}; {where}")
+    if args.json:
+        args.json.write_text(json.dumps({"machine": about, "target": args.target, "seeds": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
