@@ -17,10 +17,10 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_core.errors import UsageError
+from gan_core.errors import GanError, UsageError
 from gan_core.sample import Sample, Verdict
 
-PATIENCE = timedelta(minutes=10)  # to wait for another process: longer than rank 0 takes to score samples
+PATIENCE = timedelta(hours=2)  # to wait for another process: longer than rank 0 takes to score samples
 
 
 def size() -> int:
@@ -35,16 +35,32 @@ def rank() -> int:
 
 @contextlib.contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did, and part from them at the end."""
+    """Join the processes that torchrun started, if it did, and part from them at the end.
+
+    Raises:
+        GanError: another process ended before this one was done with it.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield
-        distributed.barrier()  # nobody hangs up while another one still listens
+        with contextlib.suppress(RuntimeError):  # it need not wait for one that has ended
+            distributed.barrier()  # nobody hangs up while another one still listens
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or "gloo" in str(error).lower():
+            raise GanError(
+                "another process of this run has ended, for a reason that it gave: run again with --resume"
+            ) from error
+        raise
     finally:
         distributed.destroy_process_group()
+
+
+def restarted() -> bool:
+    """Whether torchrun has started these processes again after one had failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def local_device(device: torch.device) -> torch.device:
@@ -52,6 +68,16 @@ def local_device(device: torch.device) -> torch.device:
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
+
+
+def largest(number: int) -> int:
+    """The largest of the numbers that the processes give."""
+    if size() == 1:
+        return number
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    found = torch.tensor(number, device=device)
+    distributed.all_reduce(found, distributed.ReduceOp.MAX)
+    return int(found)
 
 
 def check_batch(batch_size: int) -> None:

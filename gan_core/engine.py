@@ -33,9 +33,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads; 0 for as many as this process may run on."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(threads or allowed or 1)
+    """Let torch use so many CPU threads; 0 for as many as this process may run on, shared with others of torchrun."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(threads or max(1, allowed // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from gan_core import checkpoint
+from gan_core import checkpoint, dist
 from gan_core.build import teaches_classes
 from gan_core.critic import Critic
 from gan_core.curves import draw_curves
@@ -71,7 +71,7 @@ class Trainer:
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise CheckpointError(f"{source.folder / 'state.pt'} does not match this run: {error}") from error
             self.saved_at = self.game.step
-        self.run.forget_after(self.game.step)
+        self._forget()
 
     def train(self, until: float) -> None:
         """Train to `settings.steps`, or for `until` seconds; then score, sample and save.
@@ -82,12 +82,9 @@ class Trainer:
             GanError: the disk is full; the run is as it was last saved.
         """
         if self.game.step == 0:
-            with half_removed(self.run.samples / "real") as stem:
-                written = self.domain.write_real(stem, PICTURED)
-            self.run.show(0, "real", written)
+            self._show_real()
         with self._signals(), self._bar(self.settings.steps) as bar:
-            with contextlib.suppress(Stopped):  # while it was scored: it is saved as it is
-                self._play(until, bar)
+            self._play(until, bar)
             if self.saved_at != self.game.step:
                 self.save()
             if self.signal:
@@ -101,7 +98,7 @@ class Trainer:
     def _play(self, until: float, bar: tqdm) -> None:
         """The steps, and what comes at its times."""
         started, before = time.monotonic(), self.seconds
-        while self.game.step < self.settings.steps and not self.signal and time.monotonic() - started < until:
+        while self.game.step < self.settings.steps and not self._agreed_to_stop(time.monotonic() - started >= until):
             self._step()
             self.seconds = before + time.monotonic() - started
             bar.update(1)
@@ -110,9 +107,16 @@ class Trainer:
             if self._due(self.settings.sample_every):
                 self._sample(bar)
             if self._due(self.settings.eval_every):
-                self._evaluate()
+                with contextlib.suppress(Stopped):  # it is saved as it is
+                    self._evaluate()
             if self._due(self.settings.save_every):
                 self.save()
+
+    def _agreed_to_stop(self, late: bool) -> bool:
+        """Whether a signal came or the time is over, in any of the processes: then all stop after the same step."""
+        code = dist.largest(2 * self.signal + late)
+        self.signal = code // 2
+        return code > 0
 
     def save(self) -> checkpoint.Checkpoint:
         """Write a checkpoint of this step."""
@@ -144,6 +148,14 @@ class Trainer:
         draw_curves(self.run.path)
         return summary
 
+    def _forget(self) -> None:
+        self.run.forget_after(self.game.step)
+
+    def _show_real(self) -> None:
+        with half_removed(self.run.samples / "real") as stem:
+            written = self.domain.write_real(stem, PICTURED)
+        self.run.show(0, "real", written)
+
     def _step(self) -> None:
         game, settings = self.game, self.settings
         game.set_decay(self._decay() * self.stall.factor)
@@ -153,7 +165,7 @@ class Trainer:
             skipped |= self._count(terms, "critic")
         num = settings.batch_size * settings.g_batch_multiple
         real = self._batch("generator", game.step, num) if game.needs_reals else None
-        terms = game.generator_step(num, self.device, real)
+        terms = game.generator_step(num // dist.size(), self.device, real)
         skipped |= self._count(terms, "generator")
         if settings.lr_decay == "stall" and (measure := game.convergence()) is not None:
             self.stall.watch(measure)
@@ -205,7 +217,7 @@ class Trainer:
         share = self.settings.labelled_share if player == "critic" and len(self.domain.labelled) else 0.0
         if share:
             indices = mixed_in(indices, self.domain.labelled, round(share * n), turn, seed)
-        return self.domain.batch(indices, self.device)
+        return self.domain.batch(indices[dist.own(n)], self.device)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.game.step % every == 0
@@ -262,9 +274,8 @@ class Trainer:
         )  # fmt: skip
 
     def _bar(self, steps: int) -> tqdm:
-        return tqdm(
-            total=steps, initial=self.game.step, unit="it", disable=not sys.stderr.isatty(), dynamic_ncols=True
-        )  # fmt: skip
+        hidden = dist.rank() > 0 or not sys.stderr.isatty()
+        return tqdm(total=steps, initial=self.game.step, unit="it", disable=hidden, dynamic_ncols=True)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -277,7 +288,8 @@ class Trainer:
                 file=sys.stderr,
                 flush=True,
             )
-            signal.signal(number, signal.SIG_DFL)
+            if dist.size() == 1:  # torchrun itself passes a signal on once more
+                signal.signal(number, signal.SIG_DFL)
             if self.scoring:  # may take minutes; it changes nothing, and `evaluate` can do it at any time
                 raise Stopped(number)
 
@@ -287,6 +299,37 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class Follower(Trainer):
+    """A process that trains along with the first one and leaves writing and scoring to it."""
+
+    def __init__(self, game: Game, domain: Domain, settings: Settings, device: torch.device) -> None:
+        super().__init__(game, domain, cast(Run, None), settings, device)
+
+    def save(self) -> None:  # type: ignore[override]
+        self.saved_at = self.game.step
+
+    def summarise(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def _forget(self) -> None:
+        pass
+
+    def _show_real(self) -> None:
+        pass
+
+    def _diagnose(self, terms: Terms) -> None:
+        pass
+
+    def _log(self, bar: tqdm) -> None:
+        self.means.read()
+
+    def _sample(self, bar: tqdm) -> None:
+        pass
+
+    def _evaluate(self) -> None:
+        self.evaluated_at = self.game.step
 
 
 @contextlib.contextmanager

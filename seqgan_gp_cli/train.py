@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import shlex
 import signal
 import sys
@@ -15,7 +16,7 @@ import click
 import numpy as np
 import torch
 
-from gan_core import checkpoint
+from gan_core import checkpoint, dist
 from gan_core.build import build, make_parts
 from gan_core.engine import pick_device, use_threads
 from gan_core.errors import CheckpointError, GanError, UsageError
@@ -23,7 +24,7 @@ from gan_core.options import Plan, click_options, fields_of, flag, read_file, se
 from gan_core.recipes import RECIPES
 from gan_core.run import Run, newest_run, read_config, run_folder, write_json
 from gan_core.text import plain
-from gan_core.train import Stopped, Trainer, legend
+from gan_core.train import Follower, Stopped, Trainer, legend
 from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
 from seqgan_gp_cli.load import check_networks
 
@@ -59,7 +60,7 @@ def train_command(entry: Entry) -> click.Command:
                 given[name] = list(values[name]) if name in ("add", "without") else values[name]
         if values["config"]:
             given = read_file(kind, values["config"]) | given
-        with terminable():
+        with terminable(), quiet_unless_first():
             train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
 
     help = f"""Train a GAN on {kind.noun}.
@@ -79,6 +80,9 @@ def train(
     """
     kind = entry.kind
     path = config = None
+    if resume is None and dist.restarted():  # with the command that began the run
+        with contextlib.suppress(CheckpointError):
+            resume = str(newest_run(outdir, kind.name))
     if resume is not None:
         path = newest_run(outdir, kind.name) if resume == NEWEST else run_folder(resume)
         config = read_config(path)
@@ -87,35 +91,70 @@ def train(
         plan = settle(kind, given)
     settings: Any = plan.settings(kind)
     until = seconds(settings.max_time)
-    device = pick_device(settings.device)
+    device = dist.local_device(pick_device(settings.device))
     use_threads(settings.threads)
-    domain = entry.open(settings)
-    if config is not None and path is not None and config["data"]["fingerprint"] != domain.fingerprint:
-        before, now = (str(value)[:12] for value in (config["data"]["fingerprint"], domain.fingerprint))
+    with dist.processes(device):
+        dist.check_batch(settings.batch_size)
+        domain = entry.open(settings)
+        parts = make_parts(plan.parts, plan.numbers)
+        if path is not None and config is not None:
+            check_data(path, config, domain, settings)
+            if saved := checkpoint.latest(path / "checkpoints"):
+                check_networks(domain, parts, settings, saved.folder)
+        game = build(domain, parts, settings, device)
+        show_plan(plan, domain, game)
+        if dry_run:
+            return
+        if dist.rank():
+            follow(Follower(game, domain, settings, device), path, until)
+            return
+        if path is None or config is None:
+            config = make_config(kind.name, plan, domain)
+            run = Run.create(outdir, name or f"{kind.name}-{plan.recipe}", config)
+        else:
+            run = Run(path)
+        with contextlib.closing(run):
+            trainer = Trainer(game, domain, run, settings, device)
+            if path is not None:
+                trainer.resume(checkpoint.latest(run.checkpoints))
+                config["numbers"] = plan.numbers
+                write_json(run.path / "config.json", config)
+                tell_resumed(game.step, config)
+            play(trainer, config, until, outdir)
+
+
+def check_data(path: Path, config: dict[str, Any], domain: Any, settings: Any) -> None:
+    """Refuse to go on with other data than a run began with.
+
+    Raises:
+        CheckpointError: the message has both fingerprints.
+    """
+    before, now = config["data"]["fingerprint"], domain.fingerprint
+    if before != now:
         raise CheckpointError(
-            f"--resume {path}: --data {settings.data} is not what the run was trained on (its fingerprint is {now}, "
-            f"the run has {before}): restore it"
+            f"--resume {path}: --data {settings.data} is not what the run was trained on (its fingerprint is "
+            f"{now[:12]}, the run has {str(before)[:12]}): restore it"
         )
-    parts = make_parts(plan.parts, plan.numbers)
-    if path is not None and (saved := checkpoint.latest(path / "checkpoints")):
-        check_networks(domain, parts, settings, saved.folder)
-    game = build(domain, parts, settings, device)
-    show_plan(plan, domain, game)
-    if dry_run:
+
+
+def follow(trainer: Follower, path: Path | None, until: float) -> None:
+    """Train along with the first process, which writes and prints; `path`: of the run to go on with."""
+    if path is not None:
+        trainer.resume(checkpoint.latest(path / "checkpoints"))
+    try:
+        trainer.train(until)
+    except Stopped as stop:
+        raise click.exceptions.Exit(stop.code) from stop
+
+
+@contextlib.contextmanager
+def quiet_unless_first() -> Iterator[None]:
+    """Of several processes only the first prints, and only it has a bar; errors are told by each that has one."""
+    if not int(os.environ.get("RANK", "0")):
+        yield
         return
-    if config is None or path is None:
-        config = make_config(kind.name, plan, domain)
-        run = Run.create(outdir, name or f"{kind.name}-{plan.recipe}", config)
-    else:
-        run = Run(path)
-    with contextlib.closing(run):
-        trainer = Trainer(game, domain, run, settings, device)
-        if resume is not None:
-            trainer.resume(checkpoint.latest(run.checkpoints))
-            config["numbers"] = plan.numbers
-            write_json(run.path / "config.json", config)
-            tell_resumed(game.step, config)
-        play(trainer, config, until, outdir)
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
 
 
 def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -> None:
@@ -174,6 +213,7 @@ def tell_resumed(step: int, config: dict[str, Any]) -> None:
     print(f"resuming at step {step}")
     for what, before, now in (
         ("threads", config.get("threads"), torch.get_num_threads()),
+        ("processes", config.get("processes", 1), dist.size()),
         ("torch", config.get("versions", {}).get("torch"), torch.__version__),
     ):
         if before != now:
@@ -220,6 +260,7 @@ def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
         "numbers": plan.numbers,
         "data": domain.about(),
         "threads": torch.get_num_threads(),
+        "processes": dist.size(),
         "versions": {
             "python": sys.version.split()[0],
             "torch": torch.__version__,

@@ -60,22 +60,19 @@ def no_file_beyond(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.fixture
-def full_from(monkeypatch):
-    """Lets the disk be full from the first call of a function on, until the test ends."""
-    with contextlib.ExitStack() as stack:
+@contextlib.contextmanager
+def full_from(owner, name):
+    """Let the disk be full from the first call of a function on, until the end of the block: pytest writes too."""
+    original = getattr(owner, name)
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
 
-        def arm(owner, name):
-            original = getattr(owner, name)
+        def last(*args, **kwargs):
+            patch.setattr(owner, name, original)
+            stack.enter_context(no_file_beyond(0))
+            return original(*args, **kwargs)
 
-            def last(*args, **kwargs):
-                monkeypatch.setattr(owner, name, original)
-                stack.enter_context(no_file_beyond(0))
-                return original(*args, **kwargs)
-
-            monkeypatch.setattr(owner, name, last)
-
-        yield arm
+        patch.setattr(owner, name, last)
+        yield
 
 
 def trainer(run, steps):
@@ -120,17 +117,15 @@ def go_on(path):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_disk_that_is_full_at_each_place(half, full_from, place, capsys):
+def test_a_disk_that_is_full_at_each_place(half, place, capsys):
     path, wanted = half
     owner, name = PLACES[place]
     with contextlib.closing(Run(path)) as run:
         training = trainer(run, 6)
         training.resume(checkpoint.newest(run.checkpoints))
-        full_from(owner, name)
-        with pytest.raises(GanError, match="File too large") as caught:
+        with full_from(owner, name), pytest.raises(GanError, match="File too large") as caught:
             training.train(math.inf)
             training.summarise(CONFIG)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     message = str(caught.value)
     assert message.startswith(f"{path / place.partition(' ')[0]} cannot be written (") and "free some space" in message
     assert type(caught.value) is GanError and capsys.readouterr().err == ""
@@ -157,9 +152,9 @@ def test_a_limit_on_the_size_of_files(half, share, capsys):
     assert networks(path) == wanted
 
 
-def test_a_full_disk_where_a_run_begins(tmp_path, full_from):
-    full_from(run_module, "as_text")
-    with pytest.raises(GanError, match=r"--outdir .* cannot be written \(File too large\): free some space"):
+def test_a_full_disk_where_a_run_begins(tmp_path):
+    refused = pytest.raises(GanError, match=r"--outdir .* cannot be written \(File too large\): free some space")
+    with full_from(run_module, "as_text"), refused:
         Run.create(tmp_path, "run", CONFIG)
     assert list(tmp_path.iterdir()) == []
 
