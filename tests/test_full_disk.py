@@ -259,6 +259,13 @@ def test_standard_output_is_full(text_run, args, buffered):
 
 
 class TestSignals:
+    @pytest.fixture(autouse=True)
+    def interrupts(self):
+        """A shell that starts something in the background has it ignore SIGINT, these tests too."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.parametrize(("number", "code", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
     def test_while_data_is_prepared(self, lines, call, monkeypatch, tmp_path, capsys, number, code, word):
         monkeypatch.setenv("SEQGAN_GP_CACHE", str(tmp_path / "new-cache"))
@@ -266,6 +273,7 @@ class TestSignals:
         original, before = files.manifest_text, signal.getsignal(number)
 
         def interrupted(manifest):
+            monkeypatch.setattr(files, "manifest_text", original)
             os.kill(os.getpid(), number)
             return original(manifest)
 
@@ -277,7 +285,6 @@ class TestSignals:
         assert ended == code and one_sentence(err.lstrip("\n")) == f"Error: {word}"
         assert all(path.suffix == ".lock" for path in cache_root(None).iterdir()) and not Path("runs").exists()
         assert signal.getsignal(number) == before
-        monkeypatch.setattr(files, "manifest_text", original)
         assert call(*args)[0] == 0
 
     def test_while_a_finished_run_is_scored(self, text_run, call, monkeypatch):
