@@ -28,8 +28,22 @@ def data(here):
     np.savez("images.npz", images=drawn.integers(0, 256, (40, 16, 16)).astype(np.uint8))
 
 
-def torchrun(*args, processes=2, **options):
-    """Start the command line in several processes."""
+@pytest.fixture
+def torchrun():
+    """Starts the command line in several processes, which the test may leave running."""
+    started = []
+
+    def starting(*args, **how):
+        started.append(start(*args, **how))
+        return started[-1]
+
+    yield starting
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def start(*args, processes=2, **options):
     flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     command = [
         sys.executable,
@@ -52,7 +66,7 @@ def ended(process):
     return process.returncode, out, err
 
 
-def test_two_processes_train_one_run_as_one_does(data, call):
+def test_two_processes_train_one_run_as_one_does(data, torchrun, call):
     code, out, err = ended(torchrun(*TRAIN, "--steps", "4"))
     assert code == 0, err
     assert out.count("run:  ") == 1 and out.count("step 4/4") == 1
@@ -83,7 +97,7 @@ def kill_one(process):
     os.kill(int(workers[-1]), signal.SIGKILL)
 
 
-def test_a_process_that_dies_ends_the_others_and_the_run_can_be_resumed(data, call):
+def test_a_process_that_dies_ends_the_others_and_the_run_can_be_resumed(data, torchrun, call):
     process = torchrun(*ENDLESS)
     waited(steps_saved)
     kill_one(process)
@@ -93,18 +107,19 @@ def test_a_process_that_dies_ends_the_others_and_the_run_can_be_resumed(data, ca
     assert code == 0 and "resuming at step" in out and len(list(Path("runs").iterdir())) == 1
 
 
-def test_torchrun_starts_them_again_and_they_go_on_until_it_is_stopped(data):
+@pytest.mark.slow
+def test_torchrun_starts_them_again_and_they_go_on_until_it_is_stopped(data, torchrun):
     process = torchrun(*ENDLESS, max_restarts=1)
     waited(steps_saved)
     kill_one(process)
     before = max(steps_saved())
-    waited(lambda: max(steps_saved()) > before + 50)  # that many were not under way when one was killed
+    waited(lambda: max(steps_saved()) > before + 50, 300)  # that many were not under way when one was killed
     process.send_signal(signal.SIGTERM)
     code, out, err = ended(process)
     assert code != 0 and out.count("resuming at step") == 1 and "saved at step" in err
     assert len(list(Path("runs").iterdir())) == 1
 
 
-def test_a_batch_that_does_not_divide_is_refused(data):
+def test_a_batch_that_does_not_divide_is_refused(data, torchrun):
     code, _, err = ended(torchrun(*TRAIN, "--steps", "4", "--batch-size", "7"))
     assert code != 0 and "--batch-size 7 does not divide evenly among 2 processes" in err
