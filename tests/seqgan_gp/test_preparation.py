@@ -412,7 +412,10 @@ class TestResumed:
         write_lines(path, 20_000, seed=1)
         how = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         command = [sys.executable, "-c", PREPARE, str(path)]
+        # A shell that starts tests in the background has them ignore SIGINT; a user is at a terminal.
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(command, **how, start_new_session=True)
+        signal.signal(signal.SIGINT, heard)
         wait_for(lambda: [name for name in parts_of(cache) if name.startswith("rows")], process)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
