@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import struct
 import zipfile
 from pathlib import Path
@@ -212,7 +211,7 @@ def linked(scene: Scene, name: str, target: str, *ways: str) -> list[str]:
     if path.is_dir():
         path.rename(path.with_name(f"{path.name}-before"))
     path.unlink(missing_ok=True)
-    os.symlink(scene.outside / target, path)  # noqa: PTH211
+    path.symlink_to(scene.outside / target)
     return used(scene, "text", *ways)
 
 

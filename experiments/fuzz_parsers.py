@@ -99,7 +99,7 @@ def fuzz(name: str, seconds: int, outdir: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["image_gan", "gan_core"]):
-        import image_gan.arrays  # noqa: F401
+        import image_gan.arrays  # noqa: F401  (imported here to be instrumented)
         from gan_core.errors import DataError
         from gan_core.files import DamagedError
 

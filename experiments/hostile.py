@@ -86,7 +86,7 @@ def become(work: Path, args: Sequence[str]) -> None:
         for number, name in enumerate(("/dev/null", "../stdout", "../stderr")):
             handle = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
             os.dup2(handle, number)
-        sys.stdin, sys.stdout, sys.stderr = (open(n, mode, encoding="utf-8") for n, mode in enumerate("rww"))  # noqa: PTH123, SIM115
+        sys.stdin, sys.stdout, sys.stderr = (open(n, mode, encoding="utf-8") for n, mode in enumerate("rww"))  # noqa: PTH123, SIM115 (handles, open to the end)
         for name, folder in (("SEQGAN_GP_CACHE", "cache"), ("TMPDIR", "tmp"), ("HOME", "home"), ("HF_HOME", "home")):
             os.environ[name] = str(work / folder)
         os.environ |= {"HF_HUB_OFFLINE": "1"}

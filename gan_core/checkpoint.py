@@ -67,8 +67,9 @@ def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int
     except DamagedError as error:
         raise GanError(f"{error}, just after it was written: check the disk; older checkpoints were kept") from error
     found = in_order(folder)
-    later = [path for path in found if step_of(path) > game.step]
-    for old in [*found[: len(found) - len(later)][:-keep], *later]:
+    until_now = [path for path in found if step_of(path) <= game.step]
+    later = found[len(until_now) :]
+    for old in [*until_now[:-keep], *later]:
         leaving = old.with_name(f".{old.name}.old")  # a kill now leaves no half of a checkpoint behind
         old.rename(leaving)
         shutil.rmtree(leaving)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gan_core.errors import UsageError
+from gan_core.pool import processors
 
 PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
@@ -34,8 +35,7 @@ def pick_device(name: str) -> torch.device:
 
 def use_threads(threads: int) -> None:
     """Let torch use so many CPU threads; 0 for as many as this process may run on, shared with others of torchrun."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(threads or max(1, allowed // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    torch.set_num_threads(threads or max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from gan_core.errors import GanError
 from gan_core.inputs import printable, read_limited
 
@@ -76,7 +74,7 @@ def writing(place: Path | str, remedy: str = SPACE) -> Iterator[None]:
         yield
     except BrokenPipeError:  # the reader of our output has seen enough
         raise
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise full_disk(place, error, remedy if is_full(error) else "check the folder and its permissions") from error
 
 

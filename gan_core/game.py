@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 
 from gan_core import dist
 from gan_core.critic import judge, judge_both
-from gan_core.dist import whole
 from gan_core.engine import Engine
 from gan_core.parts import Constraint, Loss, Part, Penalty
 from gan_core.prior import Prior
@@ -168,7 +167,7 @@ class Game:
         playing = [penalty for penalty in self.penalties if penalty.name in due]
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
         penalties = {penalty.name: penalty(net, *judged) for penalty in playing}
-        judged = (whole(judged[0]), whole(judged[1]))
+        judged = (dist.whole(judged[0]), dist.whole(judged[1]))
         terms = {loss.name: loss.critic(*judged) for loss in self.losses} | penalties
         total = torch.stack(list(terms.values())).sum()
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
@@ -181,7 +180,7 @@ class Game:
         fake = self._made(latent)
         net = self.critic.net
         of_real, of_fake = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
-        of_real, of_fake = of_real and whole(of_real), whole(of_fake)
+        of_real, of_fake = of_real and dist.whole(of_real), dist.whole(of_fake)
         terms = {loss.name: loss.generator(of_real, of_fake) for loss in self.losses}
         total = torch.stack(list(terms.values())).sum()
         return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}

@@ -18,6 +18,7 @@ import click
 
 from gan_core import parts, recipes
 from gan_core.errors import UsageError
+from gan_core.inputs import read_limited
 from gan_core.settings import Settings
 
 CONFIG_LIMIT = 1 << 20  # bytes of a --config file
@@ -160,11 +161,7 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         UsageError: it is unreadable, or holds a key that is no option.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(CONFIG_LIMIT + 1)
-        if len(content) > CONFIG_LIMIT:
-            raise ValueError(f"it is larger than {CONFIG_LIMIT:,} bytes")
-        table = tomllib.loads(content.decode())
+        table = tomllib.loads(read_limited(path, CONFIG_LIMIT).decode())
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -74,12 +74,13 @@ class Prior:
         like: (num,) labels to take over where they are known, so that pairs of real and generated samples, and what
             lies between the two of a pair, have one label.
         """
-        rows = dist.own(num * dist.size())
-        z = self._noise(num * dist.size(), device)[rows]
-        y = self._labels(num * dist.size(), device)[rows] if self.shares else None
+        total = num * dist.size()
+        rows = dist.own(total)
+        z = self._noise(total, device)[rows]
+        y = self._labels(total, device)[rows] if self.shares else None
         if y is not None and like is not None:
             y = torch.where(like >= 0, like, y)
-        return Latent(z, y, self.codes.draw(num * dist.size(), device)[rows] if self.codes else None)
+        return Latent(z, y, self.codes.draw(total, device)[rows] if self.codes else None)
 
     def sequence(
         self, num: int, seed: int, batch_size: int, y: Tensor | None = None, code: Tensor | None = None

@@ -32,11 +32,10 @@ from image_gan.label_scores import IntraClass
 from image_gan.label_scores import table as label_table
 from image_gan.networks import ARCHS, initialise
 from image_gan.scores import Scorer, default_num, table
-from image_gan.settings import ImageSettings
+from image_gan.settings import LARGEST, ImageSettings
 
 FORMAT_FILE = "images.json"
 FORMAT_LIMIT = 1 << 16  # bytes; a larger one is not ours
-LARGEST = 1024  # pixels a side that networks are made for, as --size has it
 BATCH = 256  # test images at a time
 MAX_TESTED = 10_000  # test images that a critic or a classifier is scored by
 

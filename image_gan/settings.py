@@ -11,6 +11,7 @@ from image_gan.networks import ARCHS, INITS, Shape, check
 from image_gan.sources import BAD_IMAGES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
+LARGEST = 1024  # pixels a side that networks are made for
 G_NORMS = ("none", "batch", "conditional")
 
 
@@ -26,7 +27,7 @@ class ImageSettings(Settings):
         metavar="DATA",
     )
     size: int = option(
-        0, "pixels a side, after a centre crop; 0 for the data's own", low=0, high=1024, metavar="PIXELS"
+        0, "pixels a side, after a centre crop; 0 for the data's own", low=0, high=LARGEST, metavar="PIXELS"
     )
     channels: int = option(0, "1 for grey, 3 for colour, 0 for the data's own", low=0, high=3)
     resize: str = option("bicubic", "antialiased filter that images are resized by", choices=RESIZES)

@@ -3,7 +3,6 @@
 Commands are imported when they are called: torch takes a second to import, and `--help` should not.
 """
 
-import errno
 import importlib
 import os
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from gan_core.errors import GanError
+from gan_core.files import FULL
 from gan_core.text import plain
 
 COMMANDS = {
@@ -89,7 +89,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def of_system(error: OSError) -> str:
     """An error of the system as one sentence: the file, what is wrong with it, and the remedy."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = error.errno in FULL
     if full and error.filename is None:  # our own files are named where they are written
         return f"standard output cannot be written ({error.strerror}): free some space there"
     remedy = "free some space" if full else "check the path, its permissions and the free space"

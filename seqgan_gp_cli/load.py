@@ -67,15 +67,19 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
     domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
     parts = make_parts(plan.parts, plan.numbers)
     check_parts(parts, domain.labels, path)
+
+    def make() -> torch.nn.Module:
+        return make_generator(domain, parts, settings)
+
     if ema and not settings.ema:
         raise CheckpointError(f"{path} keeps no running average: leave --ema out")
     weights = "generator.safetensors" if ema is False or not settings.ema else "ema.safetensors"
-    generator = loaded(lambda: make_generator(domain, parts, settings), found.folder / weights)
+    generator = loaded(make, found.folder / weights)
     critic = None
     if with_data:
         critic = loaded(lambda: make_critic(domain, parts, settings), found.folder / "critic.safetensors").to(device)
     prior = make_prior(domain, parts, settings)
-    batch_size = batch_size_of(lambda: make_generator(domain, parts, settings), prior, settings.batch_size, path)
+    batch_size = batch_size_of(make, prior, settings.batch_size, path)
     return Loaded(
         path, config, entry, settings, found, domain, generator.to(device), critic, prior, batch_size, device,
         teaches_classes(parts, len(domain.labels)),

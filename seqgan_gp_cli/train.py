@@ -115,7 +115,7 @@ def train(
             run = Run(path)
         with contextlib.closing(run):
             trainer = Trainer(game, domain, run, settings, device)
-            if path is not None:
+            if path is not None:  # once more: only now that it is locked can nobody else write there
                 trainer.resume(checkpoint.latest(run.checkpoints))
                 config["numbers"] = plan.numbers
                 write_json(run.path / "config.json", config)

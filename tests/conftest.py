@@ -3,6 +3,9 @@ import os
 # Idle OpenMP threads sleep instead of spinning: on a busy machine spinning makes small tensors slow. Set before torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -39,3 +42,13 @@ def call(here, capsys):
         return code, printed.out, printed.err
 
     return calling
+
+
+@pytest.fixture
+def data(here):
+    """Labelled lines and labelled images that every recipe can learn from: lines.txt and images.npz."""
+    drawn = np.random.default_rng(0)
+    lines = ["".join(drawn.choice(list("abcd"), 8)) for _ in range(60)]
+    Path("lines.txt").write_text("".join(f"{number % 3}\t{line}\n" for number, line in enumerate(lines)))
+    images = drawn.integers(0, 256, (40, 16, 16)).astype(np.uint8)
+    np.savez("images.npz", images=images, labels=np.arange(40) % 3)

@@ -4,7 +4,6 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -20,15 +19,6 @@ SMALL = [
 ]  # fmt: skip
 TEXT = ["train-text", "--data", "lines.txt", "--depth", "1", "--seq-len", "8", "--batch-size", "64"]
 IMAGE = ["train-image", "--data", "images.npz", "--eval-num", "8", "--batch-size", "8"]
-
-
-@pytest.fixture
-def data(here):
-    drawn = np.random.default_rng(0)
-    lines = ["".join(drawn.choice(list("abcd"), 8)) for _ in range(60)]
-    Path("lines.txt").write_text("".join(f"{number % 3}\t{line}\n" for number, line in enumerate(lines)))
-    images = drawn.integers(0, 256, (40, 16, 16)).astype(np.uint8)
-    np.savez("images.npz", images=images, labels=np.arange(40) % 3)
 
 
 def ended(run):

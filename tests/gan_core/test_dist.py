@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,15 +19,6 @@ COUPLED = {
     "text": ["wgan-gp", "began", "ebgan", "catgan"],
     "image": ["dcgan", "dragan", "infogan", "sgan", "projection"],
 }
-
-
-@pytest.fixture
-def data(here):
-    drawn = np.random.default_rng(0)
-    lines = ["".join(drawn.choice(list("abcd"), 8)) for _ in range(60)]
-    Path("lines.txt").write_text("".join(f"{number % 3}\t{line}\n" for number, line in enumerate(lines)))
-    images = drawn.integers(0, 256, (40, 16, 16)).astype(np.uint8)
-    np.savez("images.npz", images=images, labels=np.arange(40) % 3)
 
 
 def together(processes, *args):

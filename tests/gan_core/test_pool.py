@@ -159,7 +159,7 @@ def is_running(process):
     except ProcessLookupError:
         return False
     try:  # who was ended but was not waited for is a zombie
-        with open(f"/proc/{process}/stat") as file:  # noqa: PTH123
+        with Path(f"/proc/{process}/stat").open() as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
