@@ -109,9 +109,10 @@ class Bench:
         return {path.name for path in self.cache.glob(".*.parts/*")}
 
     def digest(self) -> str:
-        """The SHA-256 of all files in the cache but locks."""
+        """The SHA-256 of all files in the cache but locks, and notes of when a source was last read."""
         digest = hashlib.sha256()
-        for path in sorted(path for path in self.cache.rglob("*") if path.is_file() and path.suffix != ".lock"):
+        files = [path for path in self.cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        for path in sorted(path for path in files if path.parent.name != "fingerprints"):
             digest.update(str(path.relative_to(self.cache)).encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

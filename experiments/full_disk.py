@@ -26,7 +26,8 @@ import torch
 from experiments.reliability import EVERY, ROOT, Bench, digest
 from gan_core.files import DamagedError, verify
 
-HALF = ["--steps", "20", "--sample-every", "10"]  # of the 40 steps of an undisturbed run
+WHOLE = ["--steps", "40", "--sample-every", "10"]
+HALF = ["--steps", "20", "--sample-every", "10"]
 FULL = Path("/dev/full")
 FORMATS = {"text": ("txt", "jsonl", "npz"), "image": ("png", "npz")}
 
@@ -93,7 +94,7 @@ def wrong_after(bench: Bench, domain: str, run: Path, wanted: str) -> str:
     code, output = bench.run("inspect", str(run.resolve()))
     if not saved or code or "verified" not in output:
         return f"inspect ends with {code}"
-    code, output = bench.run(f"train-{domain}", "--resume", str(run.resolve()), "--steps", "40")
+    code, output = bench.run(f"train-{domain}", "--resume", str(run.resolve()), *WHOLE[:2])
     if code:
         return f"--resume ends with {code}"
     return "" if digest(run) == wanted else "another end"
@@ -105,7 +106,7 @@ def limits(bench: Bench, domain: str, wanted: str, num: int) -> list[Found]:
     for limit in steps_up_to(largest(bench.folder / f"{domain}-straight"), num):
 
         def act(run: Path, limit: int = limit) -> tuple[int, str]:
-            return limited(bench, limit, f"train-{domain}", "--resume", str(run.resolve()), "--steps", "40")
+            return limited(bench, limit, f"train-{domain}", "--resume", str(run.resolve()), *WHOLE[:2])
 
         found.append(disturbed(bench, domain, f"files of {limit:,} bytes at most", act, wanted))
     return found
@@ -152,7 +153,7 @@ def devices(bench: Bench, domain: str, wanted: str) -> list[Found]:
         def act(run: Path, name: str = name) -> tuple[int, str]:
             (run / name).unlink(missing_ok=True)
             os.mknod(run / name, stat.S_IFCHR | 0o666, FULL.stat().st_rdev)
-            return limited(bench, -1, f"train-{domain}", "--resume", str(run.resolve()), "--steps", "40")
+            return limited(bench, -1, f"train-{domain}", "--resume", str(run.resolve()), *WHOLE[:2])
 
         found.append(disturbed(bench, domain, f"{name} is /dev/full", act, wanted))
     good = str((bench.folder / f"{domain}-good").resolve())
@@ -191,7 +192,7 @@ def steps_up_to(most: int, num: int) -> list[int]:
 
 def prepared(bench: Bench, domain: str) -> str:
     """Train the good run and the undisturbed one; returns what the latter ends with."""
-    straight = bench.train(domain, f"{domain}-first", "--sample-every", "10")
+    straight = bench.train(domain, f"{domain}-first", *WHOLE)
     straight.rename(bench.folder / f"{domain}-straight")
     args = [*bench.runs[domain], "--save-every", str(EVERY), "--outdir", f"{domain}-half", *HALF]
     code, output = limited(bench, -1, *args, cache=bench.folder / f"{domain}-cache")

@@ -116,6 +116,7 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     return Game(
         players["generator"], players["critic"], losses, penalties, make_prior(domain, parts, settings),
         Engine(device, settings.precision, settings.compile), settings.seed, len(domain.labels),
+        settings.accumulate,
     )  # fmt: skip
 
 

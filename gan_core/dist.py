@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
@@ -80,15 +81,54 @@ def largest(number: int) -> int:
     return int(found)
 
 
-def check_batch(batch_size: int) -> None:
-    """Refuse a batch that cannot be shared out evenly.
+def to_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows of all processes, in their order, in the first one; {} in the others.
+
+    arrays: (N, ...) each, N of this process; () where it has none, but the first one must have some. All arrays of a
+        name have the same type and shape, but for N.
+    """
+    if size() == 1:
+        return arrays
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    mine = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    lengths = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(size())]
+    distributed.all_gather(lengths, torch.tensor([len(mine)], device=device))
+    longest = max(int(length) for length in lengths)
+    sent = torch.zeros(longest, dtype=torch.uint8, device=device)
+    sent[: len(mine)] = torch.frombuffer(bytearray(mine), dtype=torch.uint8) if mine else 0
+    received = [torch.empty_like(sent) for _ in range(size())] if rank() == 0 else None
+    distributed.gather(sent, received)
+    if received is None:
+        return {}
+    shares = [part.cpu().numpy()[: int(length)] for part, length in zip(received, lengths, strict=True)]
+    return joined_shares(arrays, shares)
+
+
+def joined_shares(like: dict[str, np.ndarray], shares: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of which each process sent its rows, one array after the other, as bytes (B,)."""
+    row = {name: array.dtype.itemsize * int(np.prod(array.shape[1:])) for name, array in like.items()}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in like}
+    for share in shares:
+        num, start = len(share) // sum(row.values()), 0
+        for name, array in like.items():
+            part = share[start : start + num * row[name]]
+            found[name].append(part.view(array.dtype).reshape(num, *array.shape[1:]))
+            start += num * row[name]
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def check_batch(batch_size: int, parts: int = 1) -> None:
+    """Refuse a batch that cannot be shared out evenly, and taken in so many parts by each process.
 
     Raises:
         UsageError: the message names the remedy.
     """
-    if batch_size % size():
+    if batch_size % (size() * parts):
+        among = " and ".join(
+            [f"among {size()} processes"] * (size() > 1) + [f"in the {parts} parts of --accumulate"] * (parts > 1)
+        )
         raise UsageError(
-            f"--batch-size {batch_size} does not divide evenly among {size()} processes: give a multiple of {size()}"
+            f"--batch-size {batch_size} does not divide evenly {among}: give a multiple of {size() * parts}"
         )
 
 

@@ -75,7 +75,10 @@ class Domain(Protocol):
         """A few samples as lines for the terminal, none where the domain has no such form."""
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """Score generated samples: the object that `evaluate --json` prints."""
+        """Score generated samples: the object that `evaluate --json` prints.
+
+        Every process calls it: all draw their share first, and only where `trained.goes_on()` is it scored.
+        """
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
         """The scores in it to plot against steps, by name."""

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from gan_core.errors import UsageError
 from gan_core.pool import processors
+
+Nest = Any  # of dicts and tuples with tensors in them
 
 PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
@@ -69,29 +73,81 @@ class Engine:
             return torch.autocast(self.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, to be called as before."""
+    def differentiated(self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]]) -> Callable[..., Nest]:
+        """A step's loss as a function that leaves the loss's gradients in a network.
 
-        def cast(*args: Any) -> Any:
+        function: what computes the loss, a scalar, and anything else that is wanted of it. Called with the same
+            arguments, what is returned adds the loss's gradients to those of the network's parameters and gives the
+            rest, without a graph.
+        """
+
+        def eager(*args: Any) -> Nest:
             with self.autocast():
-                return function(*args)
+                loss, rest = function(*args)
+            loss.backward()
+            return each(Tensor.detach, rest)
 
-        return self._compiled(cast) if self.compile else cast
+        return self._compiled(net, function, eager) if self.compile else eager
 
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _compiled(
+        self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], eager: Callable[..., Nest]
+    ) -> Callable[..., Nest]:
+        """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it."""
+        step = Step(net, function)
+
+        def both(parameters: dict[str, Tensor], *args: Any) -> tuple[dict[str, Tensor], Nest]:
+            def loss_of(parameters: dict[str, Tensor]) -> tuple[Tensor, Nest]:
+                with self.autocast():
+                    return functional_call(step, {f"net.{name}": value for name, value in parameters.items()}, args)
+
+            gradients, rest = torch.func.grad(loss_of, has_aux=True)(parameters)
+            return gradients, each(Tensor.clone, rest)  # no view of another, which would be made again from its shape
+
         # The step's own random numbers, not the compiler's: compiled and eager draw the same.
-        compiled = torch.compile(function, fullgraph=True, options={"fallback_random": True})
+        compiled = torch.compile(both, fullgraph=True, options={"fallback_random": True})
+        possible = True
 
-        def run(*args: Any) -> Any:
-            nonlocal compiled
-            if compiled is function:
-                return function(*args)
+        def run(*args: Any) -> Nest:
+            nonlocal possible
+            if not possible:
+                return eager(*args)
+            parameters = {name: value.detach() for name, value in net.named_parameters() if value.requires_grad}
             try:
-                return compiled(*args)
+                gradients, rest = compiled(parameters, *args)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                reason = str(error).strip().splitlines()[0][:200]
+                reason = first_line(error)
                 print(f"--compile is not possible here, going on without it: {reason}", file=sys.stderr)
-                compiled = function
-                return function(*args)
+                possible = False
+                return eager(*args)
+            for name, value in net.named_parameters():
+                if name in gradients:
+                    value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
+            return rest
 
         return run
+
+
+class Step(nn.Module):
+    """A function of a network, with the network in it: so that the function can be asked at other parameters."""
+
+    def __init__(self, net: nn.Module, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.net, self.function = net, function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of the compiler says, shortened: the first line names its backend, the next one what it is."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200]
+
+
+def each(change: Callable[[Tensor], Tensor], nest: Nest) -> Nest:
+    """The same nest of dicts and tuples with its tensors changed."""
+    if isinstance(nest, dict):
+        return {name: each(change, part) for name, part in nest.items()}
+    if isinstance(nest, tuple):
+        return tuple(each(change, part) for part in nest)
+    return change(nest)

@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 
 from gan_core import dist
 from gan_core.critic import judge, judge_both
-from gan_core.engine import Engine
+from gan_core.engine import Engine, Nest
 from gan_core.parts import Constraint, Loss, Part, Penalty
 from gan_core.prior import Prior
 from gan_core.randomness import reseed
 from gan_core.refusals import refuse_critic
-from gan_core.sample import Latent, Sample
+from gan_core.sample import Latent, Sample, Verdict
 from gan_core.schedule import set_learning_rate
 
 Terms = dict[str, Tensor]
@@ -42,16 +42,18 @@ class Player:
         """The network to sample from: the average if there is one."""
         return self.net if self.average is None else self.average
 
-    def learn(self, loss: Tensor) -> Terms:
-        """One step down the gradient of a loss; returns the gradient's norm.
+    def learn(self, parts: int = 1) -> Terms:
+        """One step down the gradients that its network has, and the constraints' own; returns their norm.
 
-        Where the gradient is not finite the step is not taken: weights, averages and optimiser stay as they were.
+        Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
+        parts: of the batch, whose gradients were added up.
         """
-        self.optimiser.zero_grad(set_to_none=True)
+        if parts > 1:
+            torch._foreach_div_([p.grad for p in self.net.parameters() if p.grad is not None], parts)
         for constraint in self.constraints:
             cost = constraint.cost(self.net)
-            loss = loss if cost is None else loss + cost / dist.size()
-        loss.backward()
+            if cost is not None:
+                (cost / dist.size()).backward()
         gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
         dist.add_up(gradients)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
@@ -86,6 +88,8 @@ class Player:
 class Game:
     """A generator against a critic, by a sum of losses and penalties.
 
+    accumulate: parts in which a batch is taken, one after the other; what compares samples then sees those of a part.
+
     The randomness of every step is drawn from torch's default generators, set anew from (seed, player, step) at
     its start. Where `engine` compiles, a step's loss is one graph.
 
@@ -103,16 +107,17 @@ class Game:
         engine: Engine,
         seed: int = 0,
         num_classes: int = 0,
+        accumulate: int = 1,
     ) -> None:
         self.generator, self.critic = generator, critic
-        self.prior, self.engine, self.seed = prior, engine, seed
+        self.prior, self.engine, self.seed, self.accumulate = prior, engine, seed, accumulate
         self.losses, self.penalties = list(losses), list(penalties)
         self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
         self.step = 0
         self.critic_turns = 0
         refuse_critic(critic.net, losses, penalties, num_classes)
-        self._critic_loss = engine.wrap(self._critic_terms)
-        self._generator_loss = engine.wrap(self._generator_terms)
+        self._critic_gradients = engine.differentiated(critic.net, self._critic_terms)
+        self._generator_gradients = engine.differentiated(generator.net, self._generator_terms)
 
     @property
     def parts(self) -> list[Part]:
@@ -125,29 +130,33 @@ class Game:
         reseed(self.seed, "critic", self.critic_turns)
         due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
         put_back = remembered(self.generator.net, self.critic.net)
+        self.critic.optimiser.zero_grad(set_to_none=True)
         with frozen(self.generator.net):
-            with torch.no_grad(), self.engine.autocast():
-                latent = self.prior.draw(len(real), real.x.device, like=real.y)
-                fake = self._made(latent).to(real.x.dtype)
-            loss, terms, judged = self._critic_loss(real, fake, due)
-            terms = terms | self.critic.learn(loss)
+            latent = self.prior.draw(len(real), real.x.device, like=real.y)
+            terms, looked, judged = self._in_parts(
+                len(real), lambda rows: self._critic_gradients(real.rows(rows), latent.rows(rows), due)
+            )
+        terms = terms | self.critic.learn(self.accumulate)
         if terms["skipped"]:
             put_back()
         else:
-            for player_loss in self.losses:
-                player_loss.observe(*judged)
+            for loss in self.losses:
+                loss.observe(*(remade(verdict) for verdict in judged))
         self.critic_turns += 1
         readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
-        return {**{f"critic/{name}": value for name, value in terms.items()}, **readings}
+        return {**{f"critic/{name}": value for name, value in terms.items()}, **looked, **readings}
 
     def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
         """One step of the generator; `real` where `needs_reals`."""
         reseed(self.seed, "generator", self.step)
         put_back = remembered(self.generator.net, self.critic.net)
+        self.generator.optimiser.zero_grad(set_to_none=True)
         with frozen(self.critic.net):
             latent = self.prior.draw(batch_size, device, like=None if real is None else real.y)
-            loss, terms = self._generator_loss(latent, real)
-            terms = terms | self.generator.learn(loss)
+            terms = self._in_parts(
+                batch_size, lambda rows: self._generator_gradients(latent.rows(rows), real and real.rows(rows))
+            )
+        terms = terms | self.generator.learn(self.accumulate)
         if terms["skipped"]:
             put_back()
         self.step += 1
@@ -162,16 +171,26 @@ class Game:
         for player in (self.generator, self.critic):
             set_learning_rate(player.optimiser, player.lr * factor)
 
-    def _critic_terms(self, real: Sample, fake: Sample, due: frozenset[str]) -> tuple[Tensor, Terms, tuple]:
+    def _in_parts(self, num: int, gradients: Callable[[slice], Nest]) -> Nest:
+        """What `gradients` gives for each part of a batch of `num` rows, as of all; they add up in the network."""
+        each = num // self.accumulate
+        found = [gradients(slice(first, first + each)) for first in range(0, num, each)]
+        return found[0] if len(found) == 1 else together(found)
+
+    def _critic_terms(self, real: Sample, latent: Latent, due: frozenset[str]) -> tuple[Tensor, tuple]:
         net = self.critic.net
+        with torch.no_grad():
+            fake = self._made(latent).to(real.x.dtype)
         playing = [penalty for penalty in self.penalties if penalty.name in due]
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
-        penalties = {penalty.name: penalty(net, *judged) for penalty in playing}
+        measured = {penalty.name: penalty.measured(net, *judged) for penalty in playing}
         judged = (dist.whole(judged[0]), dist.whole(judged[1]))
-        terms = {loss.name: loss.critic(*judged) for loss in self.losses} | penalties
+        terms = {loss.name: loss.critic(*judged) for loss in self.losses}
+        terms |= {name: cost for name, (cost, _) in measured.items()}
         total = torch.stack(list(terms.values())).sum()
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
-        return total, {name: term.detach() for name, term in terms.items()}, judged
+        looked = {f"{name}/{what}": value for name, (_, found) in measured.items() for what, value in found.items()}
+        return total, (terms, looked, tuple(told(verdict) for verdict in judged))
 
     def _made(self, latent: Latent) -> Sample:
         return Sample(self.generator.net(latent), latent.y, latent.code)
@@ -183,7 +202,7 @@ class Game:
         of_real, of_fake = of_real and dist.whole(of_real), dist.whole(of_fake)
         terms = {loss.name: loss.generator(of_real, of_fake) for loss in self.losses}
         total = torch.stack(list(terms.values())).sum()
-        return total, {name: term.detach() for name, term in (terms | {"total": total}).items()}
+        return total, terms | {"total": total}
 
     def state_dict(self) -> dict[str, Any]:
         """All that training needs besides the networks' weights and the seed."""
@@ -202,6 +221,29 @@ class Game:
         self.critic.load_state_dict(state["critic"])
         for part in self.parts:
             part.load_state_dict(state["parts"][part.name])
+
+
+def told(verdict: Verdict) -> dict[str, Any]:
+    """What losses observe of a verdict, as a nest of tensors."""
+    labels = {"y": verdict.sample.y, "code": verdict.sample.code}
+    known = {name: part for name, part in labels.items() if part is not None}
+    return {"features": verdict.features, "heads": verdict.heads, "known": known}
+
+
+def remade(told: dict[str, Any]) -> Verdict:
+    """A verdict from what was `told` of it: of its sample's x only the length."""
+    features = told["features"]
+    return Verdict(Sample(features[:, :0], **told["known"]), features, told["heads"])
+
+
+def together(parts: list[Nest]) -> Nest:
+    """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: together([part[name] for part in parts]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(together(list(of_one)) for of_one in zip(*parts, strict=True))
+    return torch.cat(parts) if first.ndim else torch.stack(parts).mean()
 
 
 def remembered(*nets: nn.Module) -> Callable[[], None]:

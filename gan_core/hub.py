@@ -4,14 +4,17 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gan_core.errors import DataError
 from gan_core.inputs import printable
 
-SPEC = re.compile(r"hf:(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:@\s]+))?(?::(?P<split>\S+))?")
+SPEC = re.compile(r"hf(-stream)?:(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:@\s]+))?(?::(?P<split>\S+))?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECT_TIMEOUT = 5.0  # seconds
 
 
@@ -27,25 +30,91 @@ def load_dataset(spec: str, *, split: str | None, example: str, built_in: str) -
     Raises:
         DataError: there is no such data set, or no network and no cached copy.
     """
+    parts, name, remedy = parsed(spec, "hf", example, built_in)
+    go_offline_without_network(parts["id"], name, remedy)
+    return asked(name, remedy, parts["id"], revision=parts["revision"], split=parts["split"] or split)
+
+
+class Stream(NamedTuple):
+    """A data set of the hub that is read without being kept.
+
+    revision: a commit, so that what is read is the same however often and by however many processes; None for a folder
+        on the disk. name, remedy: for messages.
+    """
+
+    identity: str
+    revision: str | None
+    split: str
+    name: str
+    remedy: str
+
+    def open(self) -> Any:
+        """The `datasets.IterableDataset`."""
+        return asked(
+            self.name, self.remedy, self.identity, revision=self.revision, split=self.split, streaming=True
+        )  # fmt: skip
+
+
+def find_stream(spec: str, *, split: str, example: str, built_in: str) -> Stream:
+    """What "hf-stream:ID[@REVISION][:SPLIT]" names; the arguments are those of `load_dataset`.
+
+    Raises:
+        DataError: there is no such data set, or no network.
+    """
+    parts, name, remedy = parsed(spec, "hf-stream", example, built_in)
+    identity, revision = parts["id"], parts["revision"]
+    if not Path(identity).is_dir():
+        if is_offline() or hub_is_out_of_reach():
+            why = "HF_HUB_OFFLINE is set" if is_offline() else "the Hugging Face hub cannot be reached"
+            cached = f"give hf:{identity} if it is cached"
+            raise DataError(f"{name} is read from the hub and {why}: go online, {cached}, {remedy}")
+        if not COMMIT.fullmatch(revision or ""):
+            revision = commit_of(identity, revision, name, remedy)
+    return Stream(identity, revision, parts["split"] or split, name, remedy)
+
+
+def parsed(spec: str, scheme: str, example: str, built_in: str) -> tuple[re.Match, str, str]:
+    """The parts of a spec, its name and a remedy for messages."""
     name = printable(spec)
-    remedy = f"or use the built-in --data {built_in}"
     parts = SPEC.fullmatch(spec)
     if parts is None:
-        raise DataError(f"--data {name} is not of the form hf:ID[@REVISION][:SPLIT], as in {example}")
-    go_offline_without_network(parts["id"], name, remedy)
+        raise DataError(f"--data {name} is not of the form {scheme}:ID[@REVISION][:SPLIT], as in {example}")
+    return parts, name, f"or use the built-in --data {built_in}"
+
+
+def commit_of(identity: str, revision: str | None, name: str, remedy: str) -> str:
+    """The commit that a branch or tag of a data set stands at, the main one by default."""
+    from huggingface_hub import HfApi
+
+    with refusing(name, remedy):
+        return str(HfApi().dataset_info(identity, revision=revision).sha)
+
+
+def asked(name: str, remedy: str, identity: str, **how: Any) -> Any:
+    """What the library gives for a data set."""
     import datasets  # takes seconds: only now that it is needed
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it reports an error in many lines, and then raises it
+    with refusing(name, remedy):
+        return datasets.load_dataset(identity, **how)
+
+
+@contextmanager
+def refusing(name: str, remedy: str) -> Iterator[None]:
+    """Turn what the library raises into one sentence."""
     try:
-        return datasets.load_dataset(parts["id"], revision=parts["revision"], split=parts["split"] or split)
-    except Exception as error:  # the library raises anything, down to bare ValueError and RuntimeError
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        yield
+    except Exception as error:  # it raises anything, down to bare ValueError and RuntimeError
         raise DataError(
-            f"{name} could not be loaded from the hub ({reason.rstrip('.')}): check its ID, revision and split, "
-            f"{remedy}"
+            f"{name} could not be loaded from the hub ({reason(error)}): check its ID, revision and split, {remedy}"
         ) from error
+
+
+def reason(error: Exception) -> str:
+    """What the library says went wrong, in its first line."""
+    return (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(".")
 
 
 def go_offline_without_network(identity: str, name: str, remedy: str) -> None:
@@ -56,7 +125,7 @@ def go_offline_without_network(identity: str, name: str, remedy: str) -> None:
     Raises:
         DataError: the hub is out of reach, or HF_HUB_OFFLINE is set, and nothing is cached under that name.
     """
-    offline = is_set("HF_HUB_OFFLINE") or is_set("HF_DATASETS_OFFLINE")
+    offline = is_offline()
     if Path(identity).is_dir() or not (offline or hub_is_out_of_reach()):
         return  # the library looks for a folder of that name first
     if not is_cached(identity):
@@ -89,6 +158,11 @@ def is_cached(identity: str) -> bool:
     snake = re.sub(r"([a-z\d])([A-Z])", r"\1_\2", re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)).lower()
     downloaded = hub / f"datasets--{identity.replace('/', '--')}"
     return downloaded.is_dir() or (prepared / "___".join([*namespace, snake])).is_dir()
+
+
+def is_offline() -> bool:
+    """Whether the user wants no connection to the hub."""
+    return is_set("HF_HUB_OFFLINE") or is_set("HF_DATASETS_OFFLINE")
 
 
 def is_set(variable: str) -> bool:

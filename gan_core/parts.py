@@ -145,6 +145,10 @@ class Penalty(Part):
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         """The cost, a scalar, already weighted and scaled by `every`."""
 
+    def measured(self, critic: nn.Module, real: Verdict, fake: Verdict) -> tuple[Tensor, dict[str, Tensor]]:
+        """The cost, and scalars worth logging of where it looked. A step that is one graph cannot keep them itself."""
+        return self(critic, real, fake), {}
+
 
 class Conditioning(Part):
     """A way in which the critic sees the label of a sample. The generator is then told labels too."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gan_core.critic import judge, wide
 from gan_core.dist import drawn, gathered
-from gan_core.parts import Penalty, buffer, option
+from gan_core.parts import Penalty, option
 from gan_core.sample import Sample, Verdict
 
 
@@ -32,11 +32,7 @@ class SlopePenalty(Penalty):
     """weight * E price(slope at the chosen points)."""
 
     weight: float = option(10.0, "its weight", low=0.0)
-    slope: Tensor = buffer()
     meaning: ClassVar[Mapping[str, str]] = {"slope": "mean slope of the critic where the penalty looks"}
-
-    def __post_init__(self) -> None:
-        self.register_buffer("slope", torch.zeros(()), persistent=False)
 
     @abstractmethod
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
@@ -47,12 +43,12 @@ class SlopePenalty(Penalty):
         """The price of each sample's slope: (B, ...) -> (B,)."""
 
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
-        gradient = self.look(critic, real, fake)
-        self.slope = gathered(squared_slopes(gradient.detach()).sqrt()).mean()
-        return self.weight * self.every * gathered(self.price(gradient)).mean()
+        return self.measured(critic, real, fake)[0]
 
-    def readings(self) -> dict[str, Tensor]:
-        return {"slope": self.slope}
+    def measured(self, critic: nn.Module, real: Verdict, fake: Verdict) -> tuple[Tensor, dict[str, Tensor]]:
+        gradient = self.look(critic, real, fake)
+        found = {"slope": gathered(squared_slopes(gradient.detach()).sqrt()).mean()}
+        return self.weight * self.every * gathered(self.price(gradient)).mean(), found
 
 
 def two_sided(gradient: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class Sample:
     def __len__(self) -> int:
         return self.x.shape[0]
 
+    def rows(self, rows: slice) -> "Sample":
+        """Some of them."""
+        y, code = (None if part is None else part[rows] for part in (self.y, self.code))
+        return Sample(self.x[rows], y, code)
+
     def joined(self, other: "Sample") -> "Sample":
         """Both batches as one, this one first."""
         y = None if self.y is None or other.y is None else torch.cat([self.y, other.y])

@@ -26,6 +26,10 @@ class Settings:
     steps: int = option(1000, "generator steps in total, counted from the start of the run", low=1, metavar="STEPS")
     max_time: str = option("", "stop after this long, saved and resumable, such as 90s, 5m or 1h30m", metavar="TIME")
     batch_size: int = option(64, "samples a batch", low=1, high=65536, metavar="N")
+    accumulate: int = option(
+        1, "take a batch in N parts, one after the other, and make one step of them, where memory holds no more", low=1,
+        high=65536, metavar="N",
+    )  # fmt: skip
     g_batch_multiple: int = option(1, "the generator's batch, in batches of the critic", low=1, high=64, metavar="N")
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
     optimizer: str = option("adam", "the optimiser of both networks", choices=tuple(OPTIMIZERS))

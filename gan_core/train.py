@@ -87,7 +87,7 @@ class Trainer:
             self._play(until, bar)
             if self.saved_at != self.game.step:
                 self.save()
-            if self.signal:
+            if self._agreed_to_stop(False):  # all evaluate, or none
                 raise Stopped(self.signal)
             if self.evaluated_at != self.game.step:
                 self._evaluate()
@@ -250,7 +250,12 @@ class Trainer:
             bar.write(text) if not bar.disable else print(text, flush=True)
 
     def _evaluate(self) -> None:
-        self.scoring = True
+        """Score what was learned. All processes draw the samples, and stop together; then only the first one scores.
+
+        Raises:
+            Stopped: a signal came.
+        """
+        self.scoring = dist.size() == 1
         try:
             self.evaluation = self.domain.evaluate(self.trained())
         finally:
@@ -264,13 +269,24 @@ class Trainer:
         )
         self.run.log("  ".join(f"{name} {value:.4f}" for name, value in scalars.items()))
 
+    def _between(self) -> None:
+        """Leave the drawing of samples where a signal came to any of several processes: all leave at the same batch."""
+        if dist.size() > 1 and self._agreed_to_stop(False):
+            raise Stopped(self.signal)
+
+    def _collected(self) -> None:
+        """From now on a signal ends the scoring at once, as one does that came just now."""
+        self.scoring = True
+        if self.signal:
+            raise Stopped(self.signal)
+
     def trained(self) -> Trained:
         """What was learned so far; samples come from the generator's average where there is one."""
         game, settings = self.game, self.settings
         critic = cast(Critic, game.critic.net)
         return Trained(
             game.generator.best, critic, game.prior, settings.seed, settings.batch_size, self.device,
-            teaches_classes(game.parts, len(self.domain.labels)),
+            teaches_classes(game.parts, len(self.domain.labels)), self._between, self._collected,
         )  # fmt: skip
 
     def _bar(self, steps: int) -> tqdm:
@@ -329,7 +345,11 @@ class Follower(Trainer):
         pass
 
     def _evaluate(self) -> None:
+        self.domain.evaluate(self.trained())  # its share of the samples
         self.evaluated_at = self.game.step
+
+    def _collected(self) -> None:
+        pass
 
 
 @contextlib.contextmanager
@@ -355,7 +375,7 @@ def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
         if isinstance(part, Loss) and "critic/real" in means:
             shown |= part.headline(means["critic/real"], means["critic/fake"])
     for part in parts:
-        for name in part.readings():
+        for name in part.meaning:
             key = f"{part.name}/{name}"
             if key in means:  # there is none of steps that were not taken
                 shown[key if name in shown else name] = means[key]

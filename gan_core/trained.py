@@ -1,12 +1,15 @@
 """What a run has learned, to draw from and to ask."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gan_core import dist
 from gan_core.critic import Critic
 from gan_core.prior import Prior
 from gan_core.sample import Latent, Sample
@@ -29,6 +32,10 @@ class Picture:
     columns: int | None = None
 
 
+def nothing() -> None:
+    """Nobody waits, and nothing happens."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A generator with what it starts from, and its critic.
@@ -36,6 +43,7 @@ class Trained:
     While they are asked the networks are in evaluation mode; nothing is drawn from torch's default generators.
     seed: sample i depends on it and i alone. critic: None where nobody will ask it. taught: whether its head `class`
     learnt from labels.
+    between: called before each batch that `collect` draws; as often in every process. collected: called by `goes_on`.
     """
 
     generator: nn.Module
@@ -45,6 +53,8 @@ class Trained:
     batch_size: int
     device: torch.device
     taught: bool = False
+    between: Callable[[], None] = nothing
+    collected: Callable[[], None] = nothing
 
     def draw(self, num: int, y: Tensor | None = None, code: Mapping[int, float] | None = None) -> Iterator[Sample]:
         """Batches that add up to exactly `num` samples.
@@ -54,7 +64,33 @@ class Trained:
         latents = self.prior.sequence(num, self.seed, self.batch_size, y)
         return self.make(self._with_codes(latent, code or {}) for latent in latents)
 
-    def make(self, latents: Iterable[Latent]) -> Iterator[Sample]:
+    def collect(
+        self, num: int, read: Callable[[Sample], dict[str, np.ndarray]], y: Tensor | None = None
+    ) -> dict[str, np.ndarray]:
+        """What `read` makes of `num` samples, arrays (num, ...) by name, in order.
+
+        Of several processes each draws and reads a share of the batches, which are those of one process. All must call
+        this alike; the first one has everything, the others {}.
+
+        read: a batch -> arrays with a row for each of its samples.
+        """
+        each = -(-num // (self.batch_size * dist.size()))
+        latents = self.prior.sequence(num, self.seed, self.batch_size, y)
+        own = islice(latents, dist.rank() * each, (dist.rank() + 1) * each)
+        found = []
+        with closing(self.make(own)) as batches:
+            for _ in range(each):
+                self.between()
+                found += [read(batch) for batch in islice(batches, 1)]
+        names = found[0] if found else ()
+        return dist.to_first({name: np.concatenate([arrays[name] for arrays in found]) for name in names})
+
+    def goes_on(self) -> bool:
+        """Whether this process, the first, shall score what was collected. From here on no other one waits for it."""
+        self.collected()
+        return dist.rank() == 0
+
+    def make(self, latents: Iterable[Latent]) -> Generator[Sample, None, None]:
         """The samples that come of latents, batch by batch."""
         with evaluating(self.generator), torch.no_grad():
             for latent in latents:

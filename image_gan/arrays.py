@@ -218,7 +218,7 @@ class IdxSource(Source):
                 yield images, labels_at(self.labels.get(split), start, part)
             check_end(stream, name)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         files = {split: [path] for split, path in self.images.items()}
         for split, path in self.label_files.items():
             files[split].append(path)
@@ -263,7 +263,7 @@ class CifarSource(Source):
                     images = rows[:, 1:].reshape(-1, *CIFAR_SHAPE).transpose(0, 2, 3, 1)
                     yield images, check_labels(rows[:, 0].astype(np.int64), len(self.classes), name)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         return digest_of(self.files, self.classes)
 
 
@@ -282,7 +282,7 @@ class NpzSource(Source):
     """The arrays of a .npz file, which are read as zip members and never through pickle."""
 
     def __init__(self, path: Path, max_pixels: int):
-        self.path = path
+        self.path, self.paths = path, (path,)
         self.name = printable(path)
         check_file(self.name, path, REMEDY)
         self.members: dict[str, str] = {}
@@ -381,7 +381,7 @@ class NpzSource(Source):
                 yield images, labels_at(self.labels.get(split), start, part)
             check_end(stream, f"{self.name}: {array}")
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         return digest_of({"npz": [self.path]}, self.classes)
 
 

@@ -6,26 +6,23 @@ no more memory than a few blocks of them.
 
 import hashlib
 import json
-import sys
 import tempfile
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gan_core.cache import cache_root, kept, writing_to
+from gan_core.cache import cache_root, kept, remembered, writing_to
 from gan_core.errors import DataError, UsageError
 from gan_core.files import DamagedError, verify
-from image_gan.decode import RESIZES, fit_block
+from image_gan.decode import RESIZES
 from image_gan.sources import SPLITS, Source, open_source
+from image_gan.spool import Spool, chunks
 
 FORMAT = (
     1  # part of the fingerprint: raise it with any change to decoding, fitting or split, so that old caches are left
 )
 ABOUT_FILE = "images.json"
-CHUNK = 1 << 24  # bytes of images in memory at a time
 MAX_SIZE = 4096
 
 
@@ -78,7 +75,7 @@ def prepare(
         max_pixels: see `open_source`.
         heldout: where the source has no test set, the share of the different images that becomes one, between 0 and 1.
         cache: the folder of all that is kept; None for $SEQGAN_GP_CACHE or the user's cache folder.
-        progress: whether to show a bar, if standard error is a terminal.
+        progress: whether to show how far it is: a bar on a terminal, elsewhere a line every ten seconds.
 
     Raises:
         DataError: the source is unusable, of several sizes while `size` is 0, or holds fewer than two different images.
@@ -89,6 +86,8 @@ def prepare(
     if not 0 < heldout < 1:
         raise UsageError(f"the held-out share {heldout} must be between 0 and 1")
     source = open_source(spec, max_pixels=max_pixels, bad_images=bad_images)
+    read_as = f"{FORMAT} {type(source).__name__} {source.classes}"
+    content = remembered(cache_root(cache), source.paths, read_as, lambda: source.fingerprint(progress))
     how = {
         "size": size,
         "channels": channels,
@@ -96,14 +95,14 @@ def prepare(
         "bad_images": bad_images,
         "max_pixels": max_pixels,
         "heldout": None if "test" in source.sizes else heldout,
-        "source": source.fingerprint(),
+        "source": content,
     }
     fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **how}, sort_keys=True).encode()).hexdigest()
 
     def fill(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as file:
             spool = Spool(file, size, channels, resize)
-            spool.add_all(source, progress)
+            spool.add_all(source, folder, progress)
             counts = divide(spool, source, heldout, folder)
         about = {"fingerprint": fingerprint, "shape": spool.shape, "counts": counts}
         (folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n")
@@ -136,7 +135,7 @@ def open_images(
     source = open_source(spec, max_pixels=max_pixels, bad_images=bad_images)
     with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         spool = Spool(file, size, channels, resize)
-        spool.add_all(source, progress)
+        spool.add_all(source, Path(tempfile.gettempdir()), progress)
         return spool.mapped()
 
 
@@ -152,87 +151,6 @@ def check_options(size: int, channels: int, resize: str) -> None:
         raise UsageError(f"--channels {channels} must be 1 for grey, 3 for RGB, or 0 for the data's own")
     if resize not in RESIZES:
         raise UsageError(f"--resize {resize} is unknown: choose one of {', '.join(RESIZES)}")
-
-
-class Spool:
-    """Fitted images in a file, one after the other, grey for as long as all of them are (if `channels` is 0).
-
-    Attributes:
-        shape: of an image, (H, W, C); None before the first.
-        labels: of the images, so far.
-        starts: how many images stood before the first one of each split.
-    """
-
-    def __init__(self, file, size: int, channels: int, resize: str):
-        self.file = file
-        self.size = size
-        self.channels = channels
-        self.resize = resize
-        self.shape: tuple[int, int, int] | None = None
-        self.labels = array("h")
-        self.starts: dict[str, int] = {}
-
-    def add_all(self, source: Source, progress: bool) -> None:
-        """Add every image of a source.
-
-        Raises:
-            DataError: the source is unusable, holds no image, or several sizes while `size` is 0.
-        """
-        from tqdm import tqdm
-
-        hidden = not (progress and sys.stderr.isatty())
-        with tqdm(desc="images", total=sum(source.sizes.values()), unit=" images", disable=hidden) as bar:
-            for split in source.sizes:
-                self.starts[split] = len(self.labels)
-                for images, labels in source.blocks(split):
-                    self.add(images, labels, source.description)
-                    bar.update(len(labels))
-        if not self.labels:
-            raise DataError(f"{source.description} holds no image that can be read: give another --data")
-
-    def add(self, images: np.ndarray, labels: np.ndarray, description: str) -> None:
-        """Add a block of images (N, H, W, C) and their labels (N,)."""
-        height, width = images.shape[1:3]
-        size = self.size or (self.shape[0] if self.shape else height)
-        if not self.size and (height != size or width != size):
-            found = f"images of {height} x {width}" + (f" and of {size} x {size}" if self.shape else "") + " pixels"
-            raise DataError(f"{description} holds {found}: give --size N to crop them to squares of one size")
-        images = fit_block(images, size, self.channels or images.shape[-1], self.resize)
-        if not self.channels:
-            if self.shape is None or self.shape[-1] == 1:
-                if is_grey(images):
-                    images = images[..., :1]
-                elif self.shape:
-                    self.widen()
-            if self.shape and self.shape[-1] == 3 and images.shape[-1] == 1:
-                images = images.repeat(3, axis=-1)
-        self.shape = images.shape[1:]
-        self.file.write(np.ascontiguousarray(images))
-        self.labels.frombytes(labels.astype(np.int16).tobytes())
-
-    def widen(self) -> None:
-        """Turn the images so far from grey into RGB: the first coloured one has come."""
-        size = self.shape[0]
-        pixels = self.mapped().reshape(-1)
-        self.shape = (size, size, 3)
-        # From the end, so that nothing is overwritten before it is read.
-        for stop in range(len(pixels), 0, -CHUNK):
-            start = max(0, stop - CHUNK)
-            self.file.seek(3 * start)
-            self.file.write(pixels[start:stop].repeat(3))
-            self.file.flush()
-        self.file.seek(0, 2)
-
-    def mapped(self) -> np.ndarray:
-        """The images, (N, H, W, C); they stay when the file is closed or deleted."""
-        self.file.flush()
-        return np.memmap(self.file, np.uint8, "r", shape=(len(self.labels), *self.shape))
-
-
-def is_grey(images: np.ndarray) -> bool:
-    """Whether the channels of all images (N, H, W, C) are equal."""
-    first = images[..., 0]
-    return all(np.array_equal(first, images[..., channel]) for channel in range(1, images.shape[-1]))
 
 
 def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[str, int]:
@@ -270,14 +188,6 @@ def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[s
         "train": int(np.count_nonzero(~held)),
         "test": int(np.count_nonzero(held)),
     }
-
-
-def chunks(images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield images that are mapped from a file in parts that fit into memory."""
-    step = max(1, CHUNK // images[0].size)
-    for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        yield part, images[part]
 
 
 def image_hashes(images: np.ndarray) -> np.ndarray:

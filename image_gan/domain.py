@@ -14,16 +14,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_core.build import new_generator
-from gan_core.dist import drawn
+from gan_core.dist import drawn, rank
 from gan_core.errors import CheckpointError, DataError, UsageError
 from gan_core.files import replacing
 from gan_core.inputs import read_limited
-from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
+from gan_core.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
 from gan_core.randomness import reseed
 from gan_core.sample import Sample
 from gan_core.trained import Trained
+from gan_core.transfer import sent
 from image_gan import classifier
 from image_gan.backbones import open_backbone
 from image_gan.dataset import MAX_SIZE, ImageSet, open_images, prepare
@@ -63,6 +64,7 @@ class ImageDomain:
             )  # fmt: skip
             self.labelled = some_labelled(self._shown)
         self._scorers: dict[str, Scorer] = {}
+        self._judge: Judge | None = None
 
     @classmethod
     def open(cls, settings: ImageSettings) -> "ImageDomain":
@@ -108,13 +110,13 @@ class ImageDomain:
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
         """Images (B, C, H, W) in [-1, 1], channels last in memory as they lie on the disk."""
-        x = torch.from_numpy(self.images.train[indices]).to(device).permute(0, 3, 1, 2).float()
+        x = sent(torch.from_numpy(self.images.train[indices]), device).permute(0, 3, 1, 2).float()
         if self.settings.mirror:
-            mirrored = drawn(torch.rand, len(x), 1, 1, 1).to(device) < 0.5
+            mirrored = sent(drawn(torch.rand, len(x), 1, 1, 1), device) < 0.5
             x = torch.where(mirrored, x.flip(3), x)
         if self.settings.dequantise:
-            x = (x + drawn(torch.rand, *x.shape).to(device)) * (255 / 256)
-        y = torch.from_numpy(self._shown[indices].astype(np.int64)).to(device) if len(self.labels) else None
+            x = (x + sent(drawn(torch.rand, *x.shape), device)) * (255 / 256)
+        y = sent(torch.from_numpy(self._shown[indices]), device).long() if len(self.labels) else None
         return Sample(x / 127.5 - 1, y)
 
     def held_out(self, num: int) -> Iterator[Sample]:
@@ -175,6 +177,7 @@ class ImageDomain:
         return []
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
+        """The run's scores; {} in all processes but the first, which draw and look at their share of the samples."""
         return self.score(trained)
 
     def score(self, trained: Trained, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
@@ -183,32 +186,52 @@ class ImageDomain:
         data: other real images to compare with, fitted to the size of the run's.
         """
         backbone = backbone or self.settings.backbone
-        if data is None and backbone not in self._scorers:
-            self._scorers[backbone] = scorer(self.images, backbone, {"untrained generator": self._untrained(trained)})
         if data is None:
-            found = self._scorers[backbone]
+            found = self._scorer(backbone, trained)
         else:
             found = scorer(prepared(self.settings, data, self.size, self.channels), backbone)
         num = num or self.settings.eval_num or default_num(self.images)
-        return found.score(pixels_of(trained.draw(num))) | self.score_labels(trained, num, found)
-
-    def score_labels(self, trained: Trained, num: int, scorer: Scorer) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
-        if not knows_labels(trained):
+        seen = trained.collect(num, lambda batch: found.read(pixels(batch.x)))
+        shown = self._show_labels(trained, num, found)
+        if not trained.goes_on():
             return {}
-        if len(self.labels) < 2:
-            return {"labels": evaluate_labels(trained, None, num)[0]}
-        known = classifier.trained("classifier", self.images, torch.device("cpu"))
+        return found.score_features(seen["features"], seen.get("logits")) | self._score_labels(trained, shown, found)
 
-        def classify(batch: Sample) -> np.ndarray:
-            return known.classes_of(pixels(batch.x))
+    def _scorer(self, backbone: str, trained: Trained) -> Scorer:
+        if backbone not in self._scorers:
+            noise = {} if rank() else {"untrained generator": self._untrained(trained)}  # only the first one scores
+            self._scorers[backbone] = scorer(self.images, backbone, noise)
+        return self._scorers[backbone]
 
-        judge = Judge("classifier", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
-        report, samples = evaluate_labels(trained, judge, num)
-        if trained.prior.shares:
-            asked = trained.each_class(num).numpy()
-            report["intra_frechet"] = IntraClass(self.images, scorer.backbone).score(pixels_of(samples), asked)
+    def _show_labels(self, trained: Trained, num: int, scorer: Scorer) -> Shown | None:
+        """What samples show of labels and codes, and their features; None of a run that knows nothing of them."""
+        if not knows_labels(trained):
+            return None
+        measured = len(self.labels) > 1 and trained.prior.shares
+        return show_labels(
+            trained, self._judged(), num, (lambda batch: scorer.read(pixels(batch.x))) if measured else None
+        )
+
+    def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
+        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
+        if shown is None:
+            return {}
+        report = evaluate_labels(trained, self._judged(), shown)
+        if "features" in shown.arrays:
+            intra = IntraClass(self.images, scorer.backbone)
+            report["intra_frechet"] = intra.score_features(shown.arrays["features"], shown.asked)
         return {"labels": report}
+
+    def _judged(self) -> Judge | None:
+        """The judge of classes, if there are two to tell apart."""
+        if self._judge is None and len(self.labels) > 1:
+            known = classifier.trained("classifier", self.images, torch.device("cpu"))
+
+            def classify(batch: Sample) -> np.ndarray:
+                return known.classes_of(pixels(batch.x))
+
+            self._judge = Judge("classifier", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
+        return self._judge
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
         names = ("frechet", "precision", "recall", "density", "coverage")

@@ -43,9 +43,11 @@ class HubSource(PictureSource):
         super().__init__(f"{name}, column {self.image!r}", classes, sizes, max_pixels, bad_images)
         self.name = name
 
-    def pictures(self, split: str) -> Iterator[Picture]:
-        row = 0
-        for batch in self.splits[split].iter(batch_size=BATCH):
+    def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        rows, row = self.splits[split], start
+        if start or stop is not None:
+            rows = rows.select(range(start, len(rows) if stop is None else stop))
+        for batch in rows.iter(batch_size=BATCH):
             images = batch[self.image]
             labels = batch[self.label] if self.label else [None] * len(images)
             for image, label in zip(images, labels, strict=True):
@@ -76,7 +78,7 @@ class HubSource(PictureSource):
         check_bytes(about.st_size, name, self.max_pixels)
         return file.read_bytes()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         """SHA-256 of the image files and labels; the library's own differs from one machine to the next."""
         digest = hashlib.sha256(repr(self.classes).encode())
         for split in self.sizes:

@@ -60,7 +60,10 @@ class IntraClass:
         if samples.shape[1:] != shape:
             size, real = (" x ".join(map(str, s)) for s in (samples.shape[1:], shape))
             raise UsageError(f"samples of {size} cannot be scored against images of {real}: draw them in that size")
-        features, _ = self.backbone(samples)
+        return self.score_features(self.backbone(samples)[0], labels)
+
+    def score_features(self, features: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
+        """The same for the features (N, D) of samples."""
         per_class = {}
         for label, name in enumerate(self.images.classes):
             own = features[labels == label]

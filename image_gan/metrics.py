@@ -42,6 +42,51 @@ def root(covariance: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.where(values > rounding, values, 0))) @ vectors.T
 
 
+class Compared:
+    """Real features (N, D) that many sets of fake ones are compared with: what is theirs alone is measured once."""
+
+    def __init__(self, real: np.ndarray) -> None:
+        self.real = real
+        self._itself: dict[tuple[int, ...], list[float]] = {}  # the real subsets' part of KID
+        self._balls: dict[tuple[int, ...], np.ndarray] = {}
+
+    def kernel_distance(
+        self, fake: np.ndarray, subsets: int = 100, size: int = 1000, seed: int = 0
+    ) -> tuple[float, float]:
+        """See the function of this name."""
+        real, key = self.real, (len(fake), subsets, size, seed)
+        size = max(2, min(size, min(len(real), len(fake)) // 2))
+        rng = np.random.default_rng(seed)
+        known, itself, distances = self._itself.get(key), [], []
+        for number in range(subsets):
+            a, b = (side[rng.choice(len(side), size, replace=False)].astype(np.float64) for side in (real, fake))
+            itself.append(mean_kernel(a) if known is None else known[number])
+            distances.append(itself[-1] + mean_kernel(b) - 2 * total_kernel(a, b) / (len(a) * len(b)))
+        self._itself[key] = itself
+        return float(np.mean(distances)), float(np.std(distances))
+
+    def neighbourhoods(self, fake: np.ndarray, k: int = 3, k_density: int = 5) -> dict[str, float]:
+        """See the function of this name."""
+        real, places = self.real, (k, k_density)
+        if places not in self._balls:
+            self._balls[places] = nearest(real, places)
+        real_ball, real_ball_density = self._balls[places].T
+        fake_ball = nearest(fake, (k,))[:, 0]
+        in_real, recalled, covered, within = np.zeros(len(fake), bool), [], [], 0
+        for block, squared in squared_distances(real, fake):
+            in_real |= (squared <= real_ball[block, None]).any(0)
+            recalled.append((squared <= fake_ball).any(1))
+            close = squared <= real_ball_density[block, None]
+            covered.append(close.any(1))
+            within += np.count_nonzero(close)
+        return {
+            "precision": float(in_real.mean()),
+            "recall": float(np.concatenate(recalled).mean()),
+            "density": float(within / (min(k_density, len(real) - 1) * len(fake))),
+            "coverage": float(np.concatenate(covered).mean()),
+        }
+
+
 def kernel_distance(
     real: np.ndarray, fake: np.ndarray, subsets: int = 100, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
@@ -50,13 +95,7 @@ def kernel_distance(
     A subset holds `size` features of each side, (N, D) and (M, D), or half of the smaller side if that is less: subsets
     that were whole sides would all be equal, and their spread would say nothing.
     """
-    size = max(2, min(size, min(len(real), len(fake)) // 2))
-    rng = np.random.default_rng(seed)
-    distances = []
-    for _ in range(subsets):
-        a, b = (side[rng.choice(len(side), size, replace=False)].astype(np.float64) for side in (real, fake))
-        distances.append(mmd2(a, b))
-    return float(np.mean(distances)), float(np.std(distances))
+    return Compared(real).kernel_distance(fake, subsets, size, seed)
 
 
 def mmd2(a: np.ndarray, b: np.ndarray) -> float:
@@ -64,18 +103,21 @@ def mmd2(a: np.ndarray, b: np.ndarray) -> float:
 
     The kernel is (x.y / D + 1)^3. It can be negative where the sets are of one distribution.
     """
+    return mean_kernel(a) + mean_kernel(b) - 2 * total_kernel(a, b) / (len(a) * len(b))
 
-    def total(x: np.ndarray, y: np.ndarray) -> float:
-        product = x @ y.T
-        product /= x.shape[1]
-        product += 1
-        return float(np.vdot(product * product, product))  # the sum of the cubes, many times faster than ** 3
 
-    def mean_of_others(x: np.ndarray) -> float:
-        itself = ((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum()
-        return (total(x, x) - itself) / (len(x) * (len(x) - 1))
+def total_kernel(x: np.ndarray, y: np.ndarray) -> float:
+    """The sum of the kernel of `mmd2` over all pairs of (N, D) and (M, D)."""
+    product = x @ y.T
+    product /= x.shape[1]
+    product += 1
+    return float(np.vdot(product * product, product))  # the sum of the cubes, many times faster than ** 3
 
-    return mean_of_others(a) + mean_of_others(b) - 2 * total(a, b) / (len(a) * len(b))
+
+def mean_kernel(x: np.ndarray) -> float:
+    """Its mean over all pairs of two different ones of (N, D)."""
+    itself = ((np.square(x).sum(1) / x.shape[1] + 1) ** 3).sum()
+    return (total_kernel(x, x) - itself) / (len(x) * (len(x) - 1))
 
 
 def inception_score(logits: np.ndarray, splits: int = 10, seed: int = 0) -> tuple[float, float]:
@@ -104,22 +146,7 @@ def neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int = 3, k_density: in
     (Naeem et al. 2020, arXiv 2002.09797). real (N, D), fake (M, D), at least two of each: fewer
     than k neighbours count as k. All four depend on N and M: compare them at equal sizes only.
     """
-    wide = nearest(real, (k, k_density))
-    real_ball, real_ball_density = wide[:, 0], wide[:, 1]
-    fake_ball = nearest(fake, (k,))[:, 0]
-    in_real, recalled, covered, within = np.zeros(len(fake), bool), [], [], 0
-    for block, squared in squared_distances(real, fake):
-        in_real |= (squared <= real_ball[block, None]).any(0)
-        recalled.append((squared <= fake_ball).any(1))
-        close = squared <= real_ball_density[block, None]
-        covered.append(close.any(1))
-        within += np.count_nonzero(close)
-    return {
-        "precision": float(in_real.mean()),
-        "recall": float(np.concatenate(recalled).mean()),
-        "density": float(within / (min(k_density, len(real) - 1) * len(fake))),
-        "coverage": float(np.concatenate(covered).mean()),
-    }
+    return Compared(real).neighbourhoods(fake, k, k_density)
 
 
 def nearest(features: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from gan_core.cache import cache_root, kept
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, GanError, UsageError
 from gan_core.files import DamagedError, verify
 from image_gan.backbones import Backbone
 from image_gan.dataset import ImageSet
-from image_gan.metrics import frechet, inception_score, kernel_distance, moments, neighbourhoods
+from image_gan.metrics import Compared, frechet, inception_score, moments
 
 FORMAT = 1  # of what is cached: raise it with any change to what is measured
 MAX_REFERENCE = 50_000  # training images behind the Frechet distance
@@ -59,6 +59,9 @@ class Scorer:
         self.images, self.backbone, self.noise = images, backbone, noise or {}
         self.key = digest(str(FORMAT), images.fingerprint, backbone.fingerprint)
         self._known: Reference | None = None
+        self._compared: dict[int, Compared] = {}  # by the number of features
+        self._measured: dict[str, dict[str, Any]] = {}
+        self._noise_keys: dict[str, str] = {}
 
     def score(self, samples: np.ndarray) -> dict[str, Any]:
         """The object that `evaluate --json` prints for samples (N, H, W, C) uint8.
@@ -66,38 +69,65 @@ class Scorer:
         Raises:
             UsageError: fewer than two samples, or of another shape than the real images.
         """
+        self._check(samples)
+        return self.score_features(*self.backbone(samples))
+
+    def read(self, samples: np.ndarray) -> dict[str, np.ndarray]:
+        """A batch of samples as arrays for `score_features`: `features`, and `logits` where the backbone has them.
+
+        Raises:
+            UsageError: they are of another shape than the real images.
+        """
+        self._check(samples)
+        features, logits = self.backbone.embed(samples)
+        arrays = {"features": features.astype(np.float32, copy=False)}
+        return arrays if logits is None else arrays | {"logits": logits}
+
+    def _check(self, samples: np.ndarray) -> None:
         shape = self.images.train.shape[1:]
         if samples.shape[1:] != shape or samples.dtype != np.uint8:
             size = " x ".join(map(str, samples.shape[1:]))
             raise UsageError(f"samples of {size} cannot be scored against images of {' x '.join(map(str, shape))}")
-        if len(samples) < LEAST:
-            raise UsageError(f"{len(samples)} samples cannot be scored: --num must be at least {LEAST}")
+
+    def score_features(self, features: np.ndarray, logits: np.ndarray | None = None) -> dict[str, Any]:
+        """The same for what the backbone makes of samples: (N, D) and (N, K).
+
+        Raises:
+            UsageError: fewer than two samples.
+            GanError: features that are not finite.
+        """
+        num = len(features)
+        if num < LEAST:
+            raise UsageError(f"{num} samples cannot be scored: --num must be at least {LEAST}")
+        if not np.isfinite(features).all():
+            raise GanError(f"the backbone {self.backbone.name} must give finite features of samples, and did not")
         reference = self._reference()
-        num_floor = min(len(samples), len(self.images.test))
+        num_floor = min(num, len(self.images.test))
         return {
             "backbone": self.backbone.name,
             "backbone_note": self.backbone.note,
-            "num_samples": len(samples),
+            "num_samples": num,
             "num_reference": reference.num,
-            "num_compared": min(len(samples), len(reference.features)),
+            "num_compared": min(num, len(reference.features)),
             "num_features": len(reference.mean),
-            **self._measure(samples),
+            **self._measure(features, logits),
             "floor": self._floor(num_floor) if num_floor >= LEAST else None,
-            "noise": self._best_noise(len(samples)),
+            "noise": self._best_noise(num),
         }
 
-    def _measure(self, samples: np.ndarray) -> dict[str, Any]:
+    def _measure(self, features: np.ndarray, logits: np.ndarray | None) -> dict[str, Any]:
         reference = self._reference()
-        features, logits = self.backbone(samples)
-        compared = min(len(features), len(reference.features))
-        real, fake = reference.features[:compared], chosen(features, compared)
-        kid = kernel_distance(real, fake)
+        num = min(len(features), len(reference.features))
+        if num not in self._compared:
+            self._compared[num] = Compared(reference.features[:num])
+        compared, fake = self._compared[num], chosen(features, num)
+        kid = compared.kernel_distance(fake)
         score = None if logits is None else inception_score(logits, splits=min(10, len(logits)))
         return {
             "frechet": frechet(reference.mean, reference.covariance, *moments(features)),
             "kid": {"mean": kid[0], "std": kid[1]},
             "inception_score": None if score is None else {"mean": score[0], "std": score[1]},
-            **neighbourhoods(real, fake),
+            **compared.neighbourhoods(fake),
         }
 
     def _floor(self, num: int) -> dict[str, Any]:
@@ -112,7 +142,10 @@ class Scorer:
             "Gaussian pixels": ("", lambda: gaussian_pixels(train, num)),
         }
         for name, images in self.noise.items():
-            draws[name] = (digest(images[:num]), lambda images=images: images[:num])
+            key = f"{name} {num}"
+            if key not in self._noise_keys:  # of the same array, scored again and again
+                self._noise_keys[key] = digest(images[:num])
+            draws[name] = (self._noise_keys[key], lambda images=images: images[:num])
         scores = {name: self._kept_measure(f"{name} {num} {key}", draw) for name, (key, draw) in draws.items()}
         best = min(scores, key=lambda name: scores[name]["frechet"])
         return {"name": best, "frechet": scores[best]["frechet"], "kid": scores[best]["kid"]["mean"]}
@@ -132,11 +165,14 @@ class Scorer:
         np.savez(folder / "reference.npz", num=len(features), mean=mean, covariance=covariance, features=compared)
 
     def _kept_measure(self, what: str, draw: Callable[[], np.ndarray]) -> dict[str, Any]:
-        key = digest(self.key, what)
-        return kept(
-            cache_root(None), f"scores-{key[:24]}", read_scores,
-            lambda folder: (folder / "scores.json").write_text(json.dumps(self._measure(draw()))), key=key,
-        )  # fmt: skip
+        if what not in self._measured:
+            key = digest(self.key, what)
+
+            def write(folder: Path) -> None:
+                (folder / "scores.json").write_text(json.dumps(self._measure(*self.backbone(draw()))))
+
+            self._measured[what] = kept(cache_root(None), f"scores-{key[:24]}", read_scores, write, key=key)
+        return self._measured[what]
 
 
 def read_reference(folder: Path) -> Reference | None:

@@ -10,7 +10,7 @@ import stat
 import zipfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from gan_core.errors import DataError, UsageError
 from gan_core.files import sha256
 from gan_core.inputs import built_in_folder, check_file, naming, path_of, printable
 from gan_core.labels import MAX_CLASSES, UNKNOWN
+from gan_core.progress import Progress
 from image_gan.decode import SUFFIXES, BadImageError, check_bytes, decode, reading
 
 BUILT_IN = {"fashion-mnist": "the first 12,000 images of Fashion-MNIST"}
@@ -56,7 +57,10 @@ class Source(ABC):
         classes: the names of the labels 0, 1, ...; () where nothing is labelled.
         sizes: how many images there are of "train", and of "test" where the data has a test set of its own.
         counts: of what was met so far: images "skipped" because they cannot be decoded.
+        paths: of the files that settle the fingerprint; () where others do.
     """
+
+    paths: Sequence[str | Path] = ()
 
     def __init__(self, description: str, classes: tuple[str, ...], sizes: dict[str, int]):
         self.description = description
@@ -77,8 +81,11 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def fingerprint(self) -> str:
-        """SHA-256 of the content, labels and class names in hexadecimal: the same on every machine."""
+    def fingerprint(self, progress: bool = False) -> str:
+        """SHA-256 of the content, labels and class names in hexadecimal: the same on every machine.
+
+        progress: whether to show how far it is, where that takes long.
+        """
 
 
 class PictureSource(Source):
@@ -92,11 +99,11 @@ class PictureSource(Source):
         self.bad_images = bad_images
 
     @abstractmethod
-    def pictures(self, split: str) -> Iterator[Picture]:
-        """Yield each image file of a split."""
+    def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Yield each image file of a split, from the one with number `start` to before `stop`."""
 
-    def blocks(self, split: str) -> Iterator[Block]:
-        for name, label, read in self.pictures(split):
+    def blocks(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Block]:
+        for name, label, read in self.pictures(split, start, stop):
             try:
                 with reading(name):
                     image = decode(read(), name, self.max_pixels)
@@ -119,8 +126,14 @@ class FolderSource(PictureSource):
         sizes = {split: len(paths) for split, (paths, _) in self.splits.items()}
         super().__init__(f"{name} ({counted(sizes)})", classes, sizes, max_pixels, bad_images)
 
-    def pictures(self, split: str) -> Iterator[Picture]:
-        for path, label in zip(*self.splits[split], strict=True):
+    @property
+    def paths(self) -> list[str]:
+        """All image files; made when they are asked for, since there may be millions."""
+        return [f"{self.folder}/{path}" for paths, _ in self.splits.values() for path in paths]
+
+    def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        paths, labels = self.splits[split]
+        for path, label in zip(paths[start:stop], labels[start:stop], strict=True):
             file = self.folder / path
             yield printable(file), int(label), partial(self.read, file)
 
@@ -132,17 +145,23 @@ class FolderSource(PictureSource):
         check_bytes(about.st_size, printable(file), self.max_pixels)
         return file.read_bytes()
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         digest = hashlib.sha256(repr(self.classes).encode())
-        for split, (paths, labels) in self.splits.items():
-            for path, label in zip(paths, labels, strict=True):
-                file = self.folder / path
-                try:
-                    content = sha256(file) if file.is_file() else ""
-                except OSError:  # what reads it will say so, or skip it
-                    content = ""
-                digest.update(f"{split} {label} {content}\n".encode())
+        total = sum(self.sizes.values())
+        with Progress("check", total, " images", progress, delay=1) as bar:
+            for split, (paths, labels) in self.splits.items():
+                for path, label in zip(paths, labels, strict=True):
+                    digest.update(f"{split} {label} {content_of(self.folder / path)}\n".encode())
+                    bar.advance(1)
         return digest.hexdigest()
+
+
+def content_of(file: Path) -> str:
+    """The SHA-256 of a file, "" where it cannot be read: what reads it will say so, or skip it."""
+    try:
+        return sha256(file) if file.is_file() else ""
+    except OSError:
+        return ""
 
 
 class ZipSource(PictureSource):
@@ -163,6 +182,7 @@ class ZipSource(PictureSource):
         classes, self.splits = laid_out(sorted(members))
         sizes = {split: len(paths) for split, (paths, _) in self.splits.items()}
         super().__init__(f"{self.name} ({counted(sizes)})", classes, sizes, max_pixels, bad_images)
+        self.paths = (path,)
 
     def opened(self) -> zipfile.ZipFile:
         """The archive, open for reading."""
@@ -172,9 +192,10 @@ class ZipSource(PictureSource):
             except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
                 raise DataError(f"{self.name} is damaged or no zip archive: fetch or pack it again") from error
 
-    def pictures(self, split: str) -> Iterator[Picture]:
+    def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        members, labels = self.splits[split]
         with self.opened() as archive:
-            for member, label in zip(*self.splits[split], strict=True):
+            for member, label in zip(members[start:stop], labels[start:stop], strict=True):
                 yield f"{self.name}: {printable(member)}", int(label), partial(self.read, archive, member)
 
     def read(self, archive: zipfile.ZipFile, member: str) -> bytes:
@@ -184,7 +205,7 @@ class ZipSource(PictureSource):
         with archive.open(member) as file:
             return file.read(size)  # no more is unpacked, whatever there is; zipfile compares checksums at the end
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: bool = False) -> str:
         with naming(self.name, REMEDY):
             return sha256(self.path)
 

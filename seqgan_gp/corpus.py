@@ -10,15 +10,16 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from gan_core.cache import cache_root, kept, writing_to
+from gan_core.cache import cache_root, kept, remembered, writing_to
 from gan_core.errors import CheckpointError, DataError, UsageError
 from gan_core.files import DamagedError, verify
 from gan_core.labels import UNKNOWN
 from gan_core.progress import Progress
+from seqgan_gp import joined
 from seqgan_gp import tokenizer as tokenizers
 from seqgan_gp.labelled import open_labelled
 from seqgan_gp.lines import code_rows
@@ -32,13 +33,15 @@ SIDES = ("train", "heldout")
 
 @dataclass(frozen=True)
 class Corpus:
-    """The encoded lines of a source.
+    """The encoded lines of a source, or of several.
 
     Attributes:
-        train: the rows to learn from, (N, L) uint8 or uint16, mapped from a file and read-only.
+        train: the rows to learn from, (N, L) uint8 or uint16, mapped from a file and read-only; of several sources
+            `JoinedRows`.
         heldout: rows that no training batch holds: no row of one side equals a row of the other.
         tokenizer: what encoded them.
-        fingerprint: hexadecimal; equal where the rows and the tokenizer are equal, on any machine.
+        fingerprint: hexadecimal; equal where the rows and the tokenizer are equal, on any machine. Of several sources
+            it is that of their fingerprints, in order.
         description: of the source, for people.
         counts: "lines" read, lines "blank" (dropped), "cut_at_length" (of the rows), "cut_at_limit" (of a line),
             of "bad_utf8"; "unknown_share" of the symbols; rows of "train" and "heldout".
@@ -71,10 +74,10 @@ def prepare(
     progress: bool = True,
     fixed_tokenizer: Tokenizer | None = None,
 ) -> Corpus:
-    """The corpus of a source, from the cache if it is there.
+    """The corpus of a source, from the cache if it is there; or of several, see `together`.
 
     Args:
-        spec: see `open_source`.
+        spec: see `open_source`; several with commas between them.
         tokenizer: the kind to train, one of `tokenizer.KINDS`.
         vocab_size: see `tokenizer.train`.
         seq_len: symbols of a row; longer lines are cut there.
@@ -93,13 +96,31 @@ def prepare(
     check_length(seq_len)
     if not 0 < heldout < 1:
         raise UsageError(f"the held-out share {heldout} must be between 0 and 1")
+    how: dict[str, Any] = dict(seq_len=seq_len, bad_utf8=bad_utf8, labels=labels, heldout=heldout)
+    first, *others = joined.several(spec)
+    corpus = prepare_one(first, tokenizer, vocab_size, fixed_tokenizer, cache=cache, progress=progress, **how)
+    if not others:
+        return corpus
+    # Bytes are the same symbols everywhere, and a corpus of them the same alone and beside others.
+    fixed = fixed_tokenizer or (None if tokenizer == "byte" else corpus.tokenizer)
+    more = [prepare_one(other, tokenizer, vocab_size, fixed, cache=cache, progress=progress, **how) for other in others]
+    return together([corpus, *more], heldout)
+
+
+def prepare_one(
+    spec: str, tokenizer: str, vocab_size: int | None, fixed_tokenizer: Tokenizer | None,
+    *, seq_len: int, bad_utf8: str, labels: str, heldout: float, cache: str | Path | None, progress: bool,
+) -> Corpus:  # fmt: skip
+    """The corpus of one source; the arguments are those of `prepare`."""
     if fixed_tokenizer is None:
         how = {"tokenizer": tokenizer, "vocab_size": checked_vocab_size(tokenizer, vocab_size)}
     else:
         how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
     labelled = open_labelled(spec, bad_utf8, labels)
     source = labelled.source
-    how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": source.fingerprint(progress)}
+    read_as = f"{FORMAT} {type(source).__name__} {spec} {labels}"
+    content = remembered(cache_root(cache), source.paths, read_as, lambda: source.fingerprint(progress))
+    how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": content}
     how |= labelled.about()
     fingerprint = hashlib.sha256(json.dumps({"format": FORMAT, **how}, sort_keys=True).encode()).hexdigest()
 
@@ -131,6 +152,42 @@ def prepare(
     return corpus
 
 
+def together(corpora: list[Corpus], heldout: float) -> Corpus:
+    """Corpora as one, without a copy of their rows: one after the other, by the vocabulary of the first.
+
+    Raises:
+        DataError: they cannot be one: only some are labelled, one is too small to be divided as the others are, or too
+            much of it is not in the vocabulary.
+    """
+    first, limit = corpora[0], int(heldout * 2**64)
+    for corpus in corpora:
+        name = corpus.description
+        if bool(corpus.classes) != bool(first.classes):
+            which, other = (name, first.description) if corpus.classes else (first.description, name)
+            raise DataError(f"{which} is labelled and {other} is not: label both, or give --labels none")
+        if corpus is not first and corpus.counts["unknown_share"] > joined.MOST_UNKNOWN:
+            raise DataError(
+                f"{name} has {corpus.counts['unknown_share']:.0%} symbols that are not in the vocabulary of "
+                f"{first.description}: put it first, give --tokenizer byte, or put all files into one folder"
+            )
+        held, trained = (int(row_hashes(side[:1])[0]) < limit for side in (corpus.heldout, corpus.train))
+        if trained or not held:  # else a line could be on one side here, and on the other there
+            raise DataError(f"{name} has too few lines to be one of several: add them to another file")
+    own = [corpus.classes for corpus in corpora]
+    classes = joined.classes_of_all(own)
+    return Corpus(
+        joined.JoinedRows([corpus.train for corpus in corpora]),
+        joined.JoinedRows([corpus.heldout for corpus in corpora]),
+        first.tokenizer,
+        joined.fingerprint_of_all([corpus.fingerprint for corpus in corpora]),
+        ", ".join(corpus.description for corpus in corpora),
+        joined.counts_of_all([corpus.counts for corpus in corpora]),
+        joined.labels_of_all([corpus.train_labels for corpus in corpora], own, classes),
+        joined.labels_of_all([corpus.heldout_labels for corpus in corpora], own, classes),
+        classes,
+    )
+
+
 def open_rows(
     spec: str,
     tokenizer: Tokenizer,
@@ -148,11 +205,11 @@ def open_rows(
         DataError: the source is unusable or holds only blank lines.
     """
     check_length(seq_len)
-    source = open_labelled(spec, bad_utf8, labels)
     with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
-        with Progress("encode", source.source.size, source.source.unit, progress) as bar:
-            for block, _ in read_lines(source, seq_len, bar.advance):
-                file.write(tokenizer.encode_block(block, seq_len))
+        for source in [open_labelled(one, bad_utf8, labels) for one in joined.several(spec)]:
+            with Progress("encode", source.source.size, source.source.unit, progress) as bar:
+                for block, _ in read_lines(source, seq_len, bar.advance):
+                    file.write(tokenizer.encode_block(block, seq_len))
         return mapped(file, tokenizer.dtype, seq_len)
 
 
@@ -167,11 +224,11 @@ def plain_rows(
         DataError: the source is unusable.
     """
     check_length(seq_len)
-    source = open_labelled(spec, bad_utf8, labels)
     with writing_to(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
-        with Progress("read", source.source.size, source.source.unit, progress) as bar:
-            for block, _ in read_lines(source, seq_len, bar.advance, keep_blank=True):
-                file.write(code_rows(block, seq_len))
+        for source in [open_labelled(one, bad_utf8, labels) for one in joined.several(spec)]:
+            with Progress("read", source.source.size, source.source.unit, progress) as bar:
+                for block, _ in read_lines(source, seq_len, bar.advance, keep_blank=True):
+                    file.write(code_rows(block, seq_len))
         return mapped(file, np.uint32, seq_len)
 
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.files import replacing
-from gan_core.label_evaluation import Judge, evaluate_labels, knows_labels, label_scalars
+from gan_core.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.label_scores import table as label_table
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
 from gan_core.sample import Sample
 from gan_core.text import plain
 from gan_core.trained import Trained
+from gan_core.transfer import sent
 from seqgan_gp import tokenizer as tokenizers
 from seqgan_gp.classifier import NgramClassifier
 from seqgan_gp.corpus import Corpus, open_rows, prepare
@@ -54,7 +55,7 @@ class TextDomain:
         # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
         self.energy_scale = tokenizer.size / 2
         self._corpus = corpus
-        self._classifier: NgramClassifier | None = None
+        self._judge: Judge | None = None
         self._scorers = {name: run_scorer(protocol, corpus) for name, protocol in PROTOCOLS.items()} if corpus else {}
 
     @classmethod
@@ -90,9 +91,9 @@ class TextDomain:
         return len(self.corpus.train)
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
-        """One-hot lines (B, V, L), made on the device from the ids; smoothed where the settings say so."""
-        ids = torch.from_numpy(self.corpus.train[indices].astype(np.int64)).to(device)
-        y = torch.from_numpy(self._shown[indices].astype(np.int64)).to(device) if len(self.labels) else None
+        """One-hot lines (B, V, L), made on the device from ids of a byte or two; smoothed where the settings say so."""
+        ids = sent(torch.from_numpy(self.corpus.train[indices]), device).long()
+        y = sent(torch.from_numpy(self._shown[indices]), device).long() if len(self.labels) else None
         return Sample(self._one_hot(ids, self.settings.smoothing), y)
 
     def generator(self, inputs: int, num_classes: int) -> nn.Module:
@@ -148,25 +149,37 @@ class TextDomain:
         return self.tokenizer.decode(ids_of(batches))
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """The run's scores, protocol -> report."""
-        return {name: self.score(name, trained) for name in PROTOCOLS} | self.score_labels(trained)
+        """The run's scores, protocol -> report; {} in all processes but the first, which draw their share."""
+        drawn = {name: trained.collect(protocol.num, read_ids) for name, protocol in PROTOCOLS.items()}
+        shown = self.show_labels(trained)
+        if not trained.goes_on():
+            return {}
+        reports = {name: self._scorers[name].score(arrays["ids"]) for name, arrays in drawn.items()}
+        return reports | self.score_shown(trained, shown)
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
         """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
-        if not knows_labels(trained):
-            return {}
-        if len(self.labels) < 2:
-            return {"labels": evaluate_labels(trained, None, num or TESTED)[0]}
-        corpus = self.corpus
-        if self._classifier is None:
-            self._classifier = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.labels))
-        known = self._classifier
+        return self.score_shown(trained, self.show_labels(trained, num))
 
-        def classify(batch: Sample) -> np.ndarray:
-            return known.predict(ids_of([batch]))
+    def show_labels(self, trained: Trained, num: int = 0) -> Shown | None:
+        """What samples show of labels and codes; None of a run that knows nothing of them."""
+        return show_labels(trained, self._judged(), num or TESTED) if knows_labels(trained) else None
 
-        judge = Judge("n-grams", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
-        return {"labels": evaluate_labels(trained, judge, num or TESTED)[0]}
+    def score_shown(self, trained: Trained, shown: Shown | None) -> dict[str, Any]:
+        """The report of what samples showed."""
+        return {} if shown is None else {"labels": evaluate_labels(trained, self._judged(), shown)}
+
+    def _judged(self) -> Judge | None:
+        """The judge of classes, if there are two to tell apart."""
+        if self._judge is None and len(self.labels) > 1:
+            corpus = self.corpus
+            known = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.labels))
+
+            def classify(batch: Sample) -> np.ndarray:
+                return known.predict(ids_of([batch]))
+
+            self._judge = Judge("n-grams", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
+        return self._judge
 
     def held_out(self, num: int) -> Iterator[Sample]:
         """At most so many held-out lines, with their labels, the hidden ones too."""
@@ -252,6 +265,11 @@ class TextDomain:
 def ids_of(batches: Iterable[Sample]) -> np.ndarray:
     """Softmax batches (B, V, L) as the ids (N, L) of the likeliest symbols."""
     return np.concatenate([batch.x.argmax(dim=1).to(torch.int32).cpu().numpy() for batch in batches])
+
+
+def read_ids(batch: Sample) -> dict[str, np.ndarray]:
+    """A softmax batch as the array `ids`."""
+    return {"ids": ids_of([batch])}
 
 
 def vocab_size_of(settings: TextSettings) -> int | None:

@@ -7,7 +7,7 @@ met, so that no reading is spent on finding them; `in_order` tells where each nu
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from gan_core.errors import DataError, UsageError
 from gan_core.inputs import printable
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.text import plain
+from seqgan_gp.cleaning import clean_blocks
 from seqgan_gp.lines import in_parts, line_bounds, solid_lines
-from seqgan_gp.sources import LM1B_SHARD, FileSource, Part, Source, clean_blocks, open_source
+from seqgan_gp.sources import LM1B_SHARD, FileSource, Part, Source, open_source
 
 LABELLED = ("auto", "tab", "file", "none")
 LONGEST = 64  # characters of a label
@@ -120,12 +121,15 @@ class LabelledSource:
 
         Given classes stay in the order that they have; others are sorted, numerically if all are whole numbers.
         """
-        names = list(self.given)
-        if not names:
-            whole = all(re.fullmatch(r"-?[0-9]+", name) for name in self.names)
-            names = sorted(self.names, key=(lambda name: (int(name), name)) if whole else None)
+        names = list(self.given) or sorted_names(self.names)
         places = {name: place for place, name in enumerate(names)}
         return tuple(names), np.array([places[name] for name in self.names] + [UNKNOWN], np.int16)
+
+
+def sorted_names(names: Collection[str]) -> list[str]:
+    """Names of classes in order: numerically if all are whole numbers."""
+    whole = all(re.fullmatch(r"-?[0-9]+", name) for name in names)
+    return sorted(names, key=(lambda name: (int(name), name)) if whole else None)
 
 
 def open_labelled(spec: str, bad_utf8: str, labels: str) -> LabelledSource:

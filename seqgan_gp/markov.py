@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 
 from seqgan_gp.ngrams import (
-    BLOCK,
     MAX_SYMBOLS,
-    Counts,
+    Reference,
+    add_up,
     as_words,
     count,
     find_sorted,
@@ -40,18 +41,51 @@ class MarkovChain:
     def __init__(self, rows: np.ndarray, order: int, symbols: int = MAX_SYMBOLS):
         if order < 0:
             raise ValueError(f"a Markov chain of order {order} does not exist")
-        rows = np.asarray(rows)
-        self.order = order
         # Only symbols that occur are numbered, which keeps the keys short; START comes after the last.
-        self._alphabet = count(rows, 1, symbols).keys.astype(rows.dtype)
-        self._start = len(self._alphabet)
-        number = np.zeros(int(self._alphabet[-1]) + 1, np.min_scalar_type(self._start))
-        number[self._alphabet] = np.arange(self._start)
-        padded = np.full((len(rows), order + rows.shape[1]), self._start, number.dtype)
-        step = BLOCK // rows.shape[1] + 1
-        for i in range(0, len(rows), step):
-            padded[i : i + step, order:] = number[rows[i : i + step]]
-        self._levels = [_Transitions(count(padded[:, order - k :], k + 1, self._start + 1)) for k in range(order + 1)]
+        self._know(order, count(rows, 1, symbols).keys.astype(rows.dtype))
+        start = self._start
+        number = np.zeros(int(self._alphabet[-1]) + 1, np.min_scalar_type(start))
+        number[self._alphabet] = np.arange(start)
+        # The (k+1)-grams of rows behind k STARTs are those of the rows, and those that begin with a START.
+        within = Reference.count(rows, min(order + 1, rows.shape[1]), start + 1, number.__getitem__).counts
+        for k in range(order + 1):
+            grams = within.get(k + 1)
+            if k:
+
+                def behind_starts(block: np.ndarray, k: int = k) -> np.ndarray:
+                    return np.pad(number[block[:, :k]], ((0, 0), (k, 0)), constant_values=start)
+
+                beginnings = count(rows, k + 1, start + 1, behind_starts)
+                grams = beginnings if grams is None else add_up(beginnings, grams)
+            assert grams is not None
+            self._levels.append(_Transitions(grams.keys, grams.counts, k, symbol_bits(start + 1)))
+
+    def _know(self, order: int, alphabet: np.ndarray) -> None:
+        self.order, self._alphabet, self._start = order, alphabet, len(alphabet)
+        self._levels: list[_Transitions] = []
+
+    def save(self, path: Path) -> None:
+        """Write the chain to one .npz file."""
+        tables = {f"{name}_{k}": value for k, level in enumerate(self._levels) for name, value in level.table().items()}
+        with path.open("wb") as file:
+            np.savez(file, alphabet=self._alphabet, **tables)
+
+    @classmethod
+    def load(cls, path: Path) -> MarkovChain:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: it is no such file. Whether it was changed is for its folder's manifest.
+        """
+        chain = cls.__new__(cls)
+        with np.load(path, allow_pickle=False) as arrays:
+            order = (len(arrays.files) - 1) // 2 - 1
+            chain._know(order, arrays["alphabet"])
+            bits = symbol_bits(chain._start + 1)
+            chain._levels += [
+                _Transitions(arrays[f"keys_{k}"], arrays[f"counts_{k}"], k, bits) for k in range(order + 1)
+            ]
+        return chain
 
     def sample(self, num: int, length: int, seed: int) -> np.ndarray:
         """Draw `num` lines of `length` symbols: (num, length) of the training rows' dtype, a function of the seed."""
@@ -77,27 +111,34 @@ def markov_chains(rows: np.ndarray, max_order: int, symbols: int = MAX_SYMBOLS) 
 
     The longest one holds the tables of the shorter ones to back off to, so they cost nothing more.
     """
-    longest = MarkovChain(rows, max_order, symbols)
-    chains = {order: copy.copy(longest) for order in range(1, max_order + 1)}
+    return shorter_too(MarkovChain(rows, max_order, symbols))
+
+
+def shorter_too(longest: MarkovChain) -> dict[int, MarkovChain]:
+    """A chain and those of every lower order: order -> chain."""
+    chains = {order: copy.copy(longest) for order in range(1, longest.order + 1)}
     for order, chain in chains.items():
         chain.order = order
     return chains
 
 
 class _Transitions:
-    """What followed each context of k symbols, from the counts of the (k+1)-grams."""
+    """What followed each context of k symbols, from the counts of the (k+1)-grams: keys (D,) and counts (D,)."""
 
-    def __init__(self, grams: Counts):
-        self.order = grams.n - 1
-        self.bits = symbol_bits(grams.symbols)
-        self.contexts, self.totals = sum_runs(without_last(grams.keys, grams.n, self.bits), grams.counts)
+    def __init__(self, keys: np.ndarray, counts: np.ndarray, order: int, bits: int):
+        self.order, self.bits = order, bits
+        self.keys, self.cumulative = keys, np.cumsum(counts, dtype=np.int64)
+        self.contexts, self.totals = sum_runs(without_last(keys, order + 1, bits), counts)
         self.before = np.cumsum(self.totals) - self.totals
-        self.cumulative = np.cumsum(grams.counts)
-        self.symbols = as_words(grams.keys)[:, -1] & ((1 << self.bits) - 1)
+
+    def table(self) -> dict[str, np.ndarray]:
+        """The counts that it was made from."""
+        return {"keys": self.keys, "counts": np.diff(self.cumulative, prepend=0)}
 
     def draw(self, context: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which of the contexts (M, k) are known, (M,) bool, and a next symbol for each of those."""
         at, known = find_sorted(self.contexts, pack(context, self.order, self.bits)[:, 0])
         at = at[known]
         rank = self.before[at] + (uniform[known] * self.totals[at]).astype(np.int64)
-        return known, self.symbols[np.searchsorted(self.cumulative, rank, side="right")]
+        drawn = self.keys[np.searchsorted(self.cumulative, rank, side="right")]
+        return known, as_words(drawn)[:, -1] & ((1 << self.bits) - 1)

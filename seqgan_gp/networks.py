@@ -3,7 +3,8 @@
 Symbols are channels: x is (B, V, L), one-hot for real text, a softmax over V at every position for generated text.
 Nothing is ever sampled: the critic is shown the softmax itself.
 
-In memory the channels of a position stand together, as convolutions on a CPU want them: see `Conv`.
+Inside, a sequence is a map of height 1, (B, C, 1, L), with the channels of a position together in memory: the form in
+which PyTorch's convolutions are fastest.
 """
 
 import math
@@ -12,24 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gan_core.activations import relu
 from gan_core.critic import wide
 
 INITS = ("paper", "torch")
 
 
 class Conv(nn.Conv1d):
-    """A convolution (B, C, L) -> (B, C', L) of odd width, computed as a two-dimensional one of height 1.
-
-    That is the form whose channels PyTorch can keep last in memory.
-    """
+    """A convolution of odd width along maps of height 1, (B, C, 1, L) -> (B, C', 1, L). Its weight is (C', C, K)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel, padding=kernel // 2)
         self.weight = nn.Parameter(channels_last(self.weight.detach()))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, padding = self.weight.unsqueeze(2), (0, self.kernel_size[0] // 2)
-        return functional.conv2d(x.unsqueeze(2), weight, self.bias, padding=padding).squeeze(2)
+        return functional.conv2d(x, self.weight.unsqueeze(2), self.bias, padding=(0, self.kernel_size[0] // 2))
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -50,7 +48,7 @@ class ResBlock(nn.Module):
         self.conv2 = Conv(channels, channels, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, self.conv2(torch.relu(self.conv1(torch.relu(x)))), alpha=self.scale)
+        return torch.add(x, self.conv2(relu(self.conv1(relu(x)))), alpha=self.scale)
 
 
 class Generator(nn.Module):
@@ -69,8 +67,9 @@ class Generator(nn.Module):
         self.width, self.length = width, length
 
     def forward(self, z: Tensor) -> Tensor:
-        hidden = self.linear(z).view(-1, self.length, self.width).transpose(1, 2)
-        return torch.softmax(wide(self.symbols(self.blocks(hidden))).transpose(1, 2), dim=2).transpose(1, 2)
+        hidden = self.linear(z).view(-1, 1, self.length, self.width).permute(0, 3, 1, 2)
+        logits = self.symbols(self.blocks(hidden)).squeeze(2)
+        return torch.softmax(wide(logits).transpose(1, 2), dim=2).transpose(1, 2)
 
 
 class Trunk(nn.Module):
@@ -83,7 +82,7 @@ class Trunk(nn.Module):
         self.features = width * length
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.symbols(x)).transpose(1, 2).flatten(1)
+        return self.blocks(self.symbols(x.unsqueeze(2))).squeeze(2).transpose(1, 2).flatten(1)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ The score is that of Gulrajani et al. 2017, "Improved Training of Wasserstein GA
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ SLOTS = 1 << 19  # of the hash table that takes the frequent n-grams out before 
 FORMAT = 1  # of saved references
 
 Tally = tuple[np.ndarray, np.ndarray]  # sorted distinct keys (D,), and how often each occurs (D,) int64
+Form = Callable[[np.ndarray], np.ndarray]  # some rows as what is stored -> as the symbols that are counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,32 +48,29 @@ class Counts:
         return len(self.keys)
 
 
-def count(rows: np.ndarray, n: int, symbols: int = MAX_SYMBOLS) -> Counts:
-    """Count the n-grams of lines.
+def count(rows: np.ndarray, n: int, symbols: int = MAX_SYMBOLS, form: Form | None = None) -> Counts:
+    """Count the n-grams of lines, a block of them at a time.
 
     Args:
-        rows: (N, L) integer symbols in [0, symbols), N > 0.
+        rows: (N, L) integer symbols in [0, symbols), N > 0; they may lie in files, of which slices are read.
         n: window length, 1 <= n <= L.
         symbols: size of the alphabet; a smaller one makes shorter keys, which count faster.
+        form: what makes the symbols of rows that are stored in another form; L is then that of its result.
 
     Raises:
         ValueError: the rows are not such an array, or the window does not fit the rows or the key.
     """
-    rows = _checked(rows, symbols)
-    length = rows.shape[1]
-    if not 1 <= n <= length:
-        raise ValueError(f"{n}-grams do not fit lines of {length} symbols")
-    bits = symbol_bits(symbols)
-    if n > 2 * (64 // bits):
-        raise ValueError(f"{n}-grams of {symbols} symbols need more than the 128 bits of a key")
-    done: list[Tally] = []
-    for keys in _blocks(rows, n, bits):
-        done.append(_tally(keys, n * bits))
-        # Merging only tallies of similar size keeps the work for all blocks at O(D log D).
-        while len(done) > 1 and 2 * len(done[-1][0]) > len(done[-2][0]):
-            done.append(_merge(done.pop(), done.pop()))
-    keys, counts = _merge(*done) if len(done) > 1 else done[0]
-    return Counts(n, symbols, keys, counts, len(rows) * (length - n + 1))
+    total, found = 0, RunningTally()
+    for block in _blocks(rows, n, symbols, form):
+        keys = _keys(block, n, symbol_bits(symbols))
+        found.add(_tally(keys, n * symbol_bits(symbols)))
+        total += len(keys)
+    return Counts(n, symbols, *found.sum(), total)
+
+
+def add_up(a: Counts, b: Counts) -> Counts:
+    """What two sets of lines hold together, counted alike."""
+    return Counts(a.n, a.symbols, *_merge((a.keys, a.counts), (b.keys, b.counts)), a.total + b.total)
 
 
 def jensen_shannon(reference: Counts, sample: Counts) -> float:
@@ -122,19 +120,33 @@ class Reference:
     counts: dict[int, Counts]
 
     @classmethod
-    def count(cls, rows: np.ndarray, max_n: int = 6, symbols: int = MAX_SYMBOLS) -> Reference:
-        """Count (N, L) rows for n = 1..max_n; arguments and errors are those of the function `count`."""
-        rows = np.asarray(rows)
-        longest = count(rows, max_n, symbols)
-        counts = {max_n: longest}
-        tally = longest.keys, longest.counts
+    def count(cls, rows: np.ndarray, max_n: int = 6, symbols: int = MAX_SYMBOLS, form: Form | None = None) -> Reference:
+        """Count (N, L) rows for n = 1..max_n, reading them once; arguments and errors are those of `count`."""
+        bits, length = symbol_bits(symbols), 0
+        longest, ends = RunningTally(), {n: RunningTally() for n in range(1, max_n)}
+        for block in _blocks(rows, max_n, symbols, form):
+            longest.add(_tally(_keys(block, max_n, bits), max_n * bits))
+            for n, found in ends.items():
+                found.add(_tally(_keys(block[:, -n:], n, bits), n * bits))
+            length = block.shape[1]
+        tally = longest.sum()
+        counts = {max_n: Counts(max_n, symbols, *tally, len(rows) * (length - max_n + 1))}
         for n in range(max_n - 1, 0, -1):
             # The n-grams are the beginnings of the (n+1)-grams, and the last window of each line.
-            ends = count(rows[:, -n:], n, symbols)
-            beginnings = sum_runs(without_last(tally[0], n + 1, symbol_bits(symbols)), tally[1])
-            tally = _merge(beginnings, (ends.keys, ends.counts))
-            counts[n] = Counts(n, symbols, *tally, counts[n + 1].total + ends.total)
-        return cls(*rows.shape, symbols, dict(sorted(counts.items())))
+            beginnings = sum_runs(without_last(tally[0], n + 1, bits), tally[1])
+            tally = _merge(beginnings, ends[n].sum())
+            counts[n] = Counts(n, symbols, *tally, len(rows) * (length - n + 1))
+        return cls(len(rows), length, symbols, dict(sorted(counts.items())))
+
+    def without(self, part: Reference) -> Reference:
+        """The n-grams of the lines that are not in `part`, the reference of some of these lines."""
+        counts = {}
+        for n, whole in self.counts.items():
+            left = whole.counts.copy()
+            left[find_sorted(whole.keys, part.counts[n].keys)[0]] -= part.counts[n].counts
+            there = left > 0
+            counts[n] = Counts(n, self.symbols, whole.keys[there], left[there], whole.total - part.counts[n].total)
+        return Reference(self.num_lines - part.num_lines, self.length, self.symbols, counts)
 
     def scores(self, rows: np.ndarray) -> dict[int, float]:
         """The Jensen-Shannon score of sampled rows (N, L) against this corpus: n -> JS_n in [0, 1].
@@ -191,16 +203,25 @@ class Reference:
         return cls(num_lines, length, symbols, counts)
 
 
-def _checked(rows: np.ndarray, symbols: int) -> np.ndarray:
-    rows = np.asarray(rows)
+def _blocks(rows: np.ndarray, n: int, symbols: int, form: Form | None) -> Iterator[np.ndarray]:
+    """Yield rows of symbols (M, L) that have at most about BLOCK windows, checked."""
     if rows.ndim != 2 or rows.dtype.kind not in "iu" or rows.size == 0:
         raise ValueError(f"expected a non-empty (N, L) array of integers, not {rows.dtype} of shape {rows.shape}")
     if not 1 <= symbols <= MAX_SYMBOLS:
         raise ValueError(f"an alphabet of {symbols} symbols is not between 1 and {MAX_SYMBOLS}")
-    low, high = int(rows.min()), int(rows.max())
-    if low < 0 or high >= symbols:
-        raise ValueError(f"symbol {low if low < 0 else high} is outside the alphabet of {symbols} symbols")
-    return rows
+    length = rows.shape[1] if form is None else form(rows[:1]).shape[1]
+    if not 1 <= n <= length:
+        raise ValueError(f"{n}-grams do not fit lines of {length} symbols")
+    if n > 2 * (64 // symbol_bits(symbols)):
+        raise ValueError(f"{n}-grams of {symbols} symbols need more than the 128 bits of a key")
+    many = BLOCK // (length - n + 1) + 1
+    for first in range(0, len(rows), many):
+        block = rows[first : first + many]
+        block = block if form is None else form(block)
+        low, high = int(block.min()), int(block.max())
+        if low < 0 or high >= symbols:
+            raise ValueError(f"symbol {low if low < 0 else high} is outside the alphabet of {symbols} symbols")
+        yield block
 
 
 def _require(condition: bool, complaint: str) -> None:
@@ -252,16 +273,30 @@ def without_last(keys: np.ndarray, n: int, bits: int) -> np.ndarray:
     return words[:, 0] if n <= fit else _two_words(words)[:, 0]
 
 
-def _blocks(rows: np.ndarray, n: int, bits: int) -> Iterator[np.ndarray]:
-    """Yield the keys of all windows, at most about BLOCK at a time."""
-    windows = rows.shape[1] - n + 1
-    large, small = BLOCK // windows + 1, (1 << 17) // rows.shape[1] + 1  # rows; small ones stay in the cache
-    for first in range(0, len(rows), large):
-        block = rows[first : first + large]
-        keys = np.empty((len(block), windows), np.uint64 if n <= 64 // bits else "S16")
-        for i in range(0, len(block), small):
-            keys[i : i + small] = pack(block[i : i + small].astype(np.uint64), n, bits)
-        yield keys.ravel()
+def _keys(block: np.ndarray, n: int, bits: int) -> np.ndarray:
+    """The keys of all windows of rows (M, L): (M * (L - n + 1),)."""
+    windows, few = block.shape[1] - n + 1, (1 << 17) // block.shape[1] + 1  # few rows stay in the cache
+    keys = np.empty((len(block), windows), np.uint64 if n <= 64 // bits else "S16")
+    for i in range(0, len(block), few):
+        keys[i : i + few] = pack(block[i : i + few].astype(np.uint64), n, bits)
+    return keys.ravel()
+
+
+class RunningTally:
+    """Tallies that are added up as they come. Merging only those of similar size keeps all the work at O(D log D)."""
+
+    def __init__(self) -> None:
+        self.parts: list[Tally] = []
+
+    def add(self, part: Tally) -> None:
+        """Count another part."""
+        self.parts.append(part)
+        while len(self.parts) > 1 and 2 * len(self.parts[-1][0]) > len(self.parts[-2][0]):
+            self.parts.append(_merge(self.parts.pop(), self.parts.pop()))
+
+    def sum(self) -> Tally:
+        """All of them together."""
+        return _merge(*self.parts) if len(self.parts) > 1 else self.parts[0]
 
 
 def _tally(keys: np.ndarray, key_bits: int) -> Tally:

@@ -1,10 +1,12 @@
 """Scores that can be trusted: n-gram JS by a named protocol, beside what real text and Markov chains score.
 
-JS falls as the number of samples grows, and simple chains score well, so a score is never given alone.
+What is counted of real text is kept in the cache: sealed, so what is damaged is counted again, and by the fingerprint
+of the text. JS falls as the number of samples grows, and simple chains score well, so a score is never given alone.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,17 @@ import numpy as np
 from gan_core.cache import cache_root, kept
 from gan_core.files import DamagedError, verify
 from seqgan_gp.corpus import Corpus, row_hashes
-from seqgan_gp.lines import END
-from seqgan_gp.markov import markov_chains
+from seqgan_gp.markov import MarkovChain, shorter_too
 from seqgan_gp.ngrams import Reference
 from seqgan_gp.tokenizer import PAD, UNK, Tokenizer
 
 MAX_N = 6  # the longest n-gram scored
 MAX_ORDER = 5  # of the Markov chains
-FORMAT = 1  # of the cached references
+FORMAT = 2  # of what is cached: raise it with any change to what is counted
+KEPT_ROWS = 10_000  # real rows that are kept for floors: a larger floor is chosen from all of them once more
 
 Js = dict[str, float]
+Chains = dict[int, MarkovChain]
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,39 @@ PROTOCOLS = {
 }
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What is kept of real text.
+
+    reference: its n-grams. others: real rows (K, L) that floors are measured by, the one of the smallest hash first.
+    """
+
+    reference: Reference
+    others: np.ndarray
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder."""
+        self.reference.save(folder / "reference.npz")
+        np.save(folder / "others.npy", self.others)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Counted":
+        """Read what `save` wrote.
+
+        Raises:
+            OSError, ValueError: it is not there, or is damaged.
+        """
+        return cls(Reference.load(folder / "reference.npz"), np.load(folder / "others.npy", allow_pickle=False))
+
+
 class Scorer:
     """Scores samples of one run's tokenizer against one set of real rows, by one protocol.
 
-    The reference, the floor and the Markov chains are counted on the first use, and kept in the cache.
+    The reference, the floor and the Markov chains are counted on the first use, and kept in the cache. Rows stay where
+    they are, in files; they are read a block at a time.
 
-    reference: rows (N, L) of real lines. others: real rows that are not among them, for the floor.
+    reference: rows (N, L) of real lines. others: real rows that are not among them, for the floor. fingerprint: of all
+    of these. chains: those of the training lines.
     """
 
     def __init__(
@@ -64,17 +94,17 @@ class Scorer:
         tokenizer: Tokenizer,
         reference: np.ndarray,
         others: np.ndarray,
-        train: np.ndarray,
         fingerprint: str,
+        chains: Callable[[], Chains],
     ) -> None:
         self.protocol, self.tokenizer, self.fingerprint = protocol, tokenizer, fingerprint
-        self.reference, self.others, self.train = reference, others, train
-        self._counted: Reference | None = None
+        self.reference, self.others, self.chains = reference, others, chains
+        self._counted: Counted | None = None
         self._baselines: dict[int, dict[str, Any]] = {}
 
     def score(self, ids: np.ndarray) -> dict[str, Any]:
         """The object that `evaluate --json` prints for samples (N, L) of ids."""
-        reference = self._reference()
+        reference = self._known().reference
         return {
             "protocol": self.protocol.name,
             "unit": self.tokenizer.unit,
@@ -96,51 +126,74 @@ class Scorer:
         known = self.tokenizer.unk is None or first[0, 0] != UNK
         return np.where(rows == pad, backtick, rows) if known else rows
 
-    def _reference(self) -> Reference:
+    def _known(self) -> Counted:
         if self._counted is None:
-            about = {"fingerprint": self.fingerprint, "format": FORMAT}
+            about = {
+                "fingerprint": self.fingerprint, "protocol": self.protocol.name, "format": FORMAT, "max_n": MAX_N,
+                "max_order": MAX_ORDER,
+            }  # fmt: skip
+
+            def read(folder: Path) -> Counted | None:
+                return self._read(folder, about)
+
             name = f"ngrams-{self.fingerprint[:24]}-{self.protocol.name}"
-            self._counted = kept(cache_root(None), name, self._cached, self._count, **about)
+            self._counted = kept(cache_root(None), name, read, self._count, **about)
         return self._counted
 
-    def _cached(self, folder: Path) -> Reference | None:
+    def _read(self, folder: Path, about: dict[str, Any]) -> Counted | None:
         try:
-            about = verify(folder)
-            if about["fingerprint"] != self.fingerprint or about["format"] != FORMAT:
+            if not about.items() <= verify(folder).items():
                 return None
-            reference = Reference.load(folder / "reference.npz")
-            self._baselines = {
-                int(num): value for num, value in json.loads((folder / "baselines.json").read_text()).items()
-            }
-            return reference
+            counted = Counted.load(folder)
+            baselines = json.loads((folder / "baselines.json").read_text())
+            self._baselines = {int(num): value for num, value in baselines.items()}
         except (DamagedError, OSError, ValueError, KeyError):
             return None
+        return counted
 
     def _count(self, folder: Path) -> None:
-        symbols = self._symbols(self.reference)
-        reference = Reference.count(symbols, min(MAX_N, symbols.shape[1]), self.tokenizer.symbol_count)
-        baselines = {self.protocol.num: self._measure(reference, self.protocol.num)}
-        reference.save(folder / "reference.npz")
+        max_n = min(MAX_N, self._symbols(self.reference[:1]).shape[1])
+        reference = Reference.count(self.reference, max_n, self.tokenizer.symbol_count, self._symbols)
+        counted = Counted(reference, self.others[by_hash(self.others, KEPT_ROWS)])
+        counted.save(folder)
+        baselines = {self.protocol.num: self._measure(counted, self.protocol.num)}
         (folder / "baselines.json").write_text(json.dumps(baselines))
 
     def _baselines_at(self, num: int) -> dict[str, Any]:
         if num not in self._baselines:
-            self._baselines[num] = self._measure(self._reference(), num)
+            self._baselines[num] = self._measure(self._known(), num)
         return self._baselines[num]
 
-    def _measure(self, reference: Reference, num: int) -> dict[str, Any]:
+    def _measure(self, counted: Counted, num: int) -> dict[str, Any]:
         """What real lines, and Markov chains of the training lines, score at a size."""
-        real = self.others[smallest_hashes(self.others, num)]
-        length = self.train.shape[1]
-        chains = markov_chains(self.train, MAX_ORDER, self.tokenizer.size)
+        reference, length = counted.reference, self.reference.shape[1]
+        real = counted.others[:num]
+        if len(real) < min(num, len(self.others)):
+            real = self.others[by_hash(self.others, num)]
         return {
             "num_floor": len(real),
             "floor": named(reference.scores(self._symbols(real))),
             "markov": {
                 str(order): named(reference.scores(self._symbols(chain.sample(num, length, seed=order))))
-                for order, chain in chains.items()
+                for order, chain in self.chains().items()
             },
         }
+
+
+def kept_chains(fingerprint: str, rows: Callable[[], np.ndarray], symbols: int) -> Chains:
+    """The Markov chains of rows (N, L) of so many symbols; they are asked for where the cache has no such chains."""
+    about = {"fingerprint": fingerprint, "format": FORMAT, "max_order": MAX_ORDER}
+
+    def read(folder: Path) -> MarkovChain | None:
+        try:
+            return MarkovChain.load(folder / "chain.npz") if about.items() <= verify(folder).items() else None
+        except (DamagedError, OSError, ValueError, KeyError):
+            return None
+
+    def write(folder: Path) -> None:
+        MarkovChain(rows(), MAX_ORDER, symbols).save(folder / "chain.npz")
+
+    return shorter_too(kept(cache_root(None), f"chains-{fingerprint[:24]}", read, write, **about))
 
 
 def run_scorer(protocol: Protocol, corpus: Corpus) -> Scorer:
@@ -148,50 +201,30 @@ def run_scorer(protocol: Protocol, corpus: Corpus) -> Scorer:
     sides = {"train": corpus.train, "heldout": corpus.heldout}
     reference = sides.pop(protocol.against)
     (others,) = sides.values()
-    return Scorer(protocol, corpus.tokenizer, reference, others, corpus.train, corpus.fingerprint)
+    return Scorer(protocol, corpus.tokenizer, reference, others, corpus.fingerprint, chains_of(corpus))
 
 
 def other_scorer(protocol: Protocol, corpus: Corpus, rows: np.ndarray) -> Scorer:
     """A scorer of a run against other real rows; the floor is what the run's own held-out lines score there."""
     fingerprint = hashlib.sha256(np.sort(row_hashes(rows)).tobytes() + corpus.fingerprint.encode()).hexdigest()
-    return Scorer(protocol, corpus.tokenizer, rows, corpus.heldout, corpus.train, fingerprint)
+    return Scorer(protocol, corpus.tokenizer, rows, corpus.heldout, fingerprint, chains_of(corpus))
 
 
-def score_plain(samples: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
-    """Two sets of code points (N, L), scored by protocol "plain": every line of both.
+def chains_of(corpus: Corpus) -> Callable[[], Chains]:
+    """What gives the Markov chains of a corpus's training lines, the same for every protocol."""
+    return lambda: kept_chains(corpus.fingerprint, lambda: corpus.train, corpus.tokenizer.size)
 
-    Where the reference has at least twice the lines of the sample, the floor (as many lines of it against the
-    others) and the Markov chains stand beside the score.
+
+def by_hash(rows: np.ndarray, num: int) -> np.ndarray:
+    """Indices of `num` of the rows (fewer if there are fewer), chosen by content: the same on every machine.
+
+    The one of the smallest hash is first, so that fewer of them are the beginning.
     """
-    max_n = min(MAX_N, samples.shape[1])
-    num = len(samples)
-    counted = Reference.count(reference, max_n, END + 1)
-    report: dict[str, Any] = {
-        "protocol": "plain",
-        "unit": "code points",
-        "length": samples.shape[1],
-        "num_samples": num,
-        "num_reference": len(reference),
-        "js": named(counted.scores(samples)),
-    }
-    if len(reference) < 2 * num:
-        return report
-    taken = smallest_hashes(reference, num)
-    rest = Reference.count(np.delete(reference, taken, axis=0), max_n, END + 1)
-    chains = markov_chains(reference, MAX_ORDER, END + 1)
-    return report | {
-        "num_floor": num,
-        "floor": named(rest.scores(reference[taken])),
-        "markov": {
-            str(order): named(counted.scores(chain.sample(num, samples.shape[1], seed=order)))
-            for order, chain in chains.items()
-        },
-    }
-
-
-def smallest_hashes(rows: np.ndarray, num: int) -> np.ndarray:
-    """Indices of `num` of the rows (fewer if there are fewer), chosen by content: the same on every machine."""
-    return np.sort(np.argsort(row_hashes(rows), kind="stable")[:num])
+    hashes = row_hashes(rows)
+    if num < len(hashes):  # sorts only what can be among them
+        near = np.flatnonzero(hashes <= np.partition(hashes, num)[num])
+        return near[np.argsort(hashes[near], kind="stable")[:num]]
+    return np.argsort(hashes, kind="stable")
 
 
 def named(scores: dict[int, float]) -> Js:

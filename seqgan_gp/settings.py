@@ -18,7 +18,8 @@ class TextSettings(Settings):
 
     data: str = option(
         "wordnet",
-        "sentences: a built-in name, a file, folder or glob of lines, - or hf:ID[@REV][:SPLIT]",
+        "sentences: a built-in name, a file, folder or glob of lines or of parquet, several with commas between, - or "
+        "hf:ID[@REV][:SPLIT]; hf-stream:ID reads without keeping a copy",
         metavar="DATA",
     )
     tokenizer: str = option("char", "what a symbol is", choices=KINDS)

@@ -1,4 +1,4 @@
-"""Where lines of text come from: built-in data, files, folders, glob patterns, standard input, the hub.
+"""Where lines of text come from: built-in data, files, folders, glob patterns, parquet, standard input, the hub.
 
 `open_source` turns what `--data` was given into a `Source`, whose `blocks()` are clean lines: valid UTF-8,
 each ended by one "\\n", of bounded length. Only "\\n" or "\\r\\n" ends a line; "\\r" alone, U+2028 and the like
@@ -25,16 +25,13 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from threading import Event
 
-import numpy as np
-
 from gan_core.errors import DataError, GanError, UsageError
 from gan_core.inputs import Unpacking, built_in_folder, check_file, naming, path_of, printable
 from gan_core.progress import Progress
-from seqgan_gp.lines import NEWLINE
+from seqgan_gp.cleaning import clean_blocks
 
 BUILT_IN = {"wordnet": "the definitions and example sentences of WordNet 3.0"}
 BAD_UTF8 = ("error", "replace", "skip")
-LINE_LIMIT = 1 << 20  # bytes; what a longer line has beyond them is dropped and counted
 MOST_UNPACKED = 50  # times its size that a gzip file may hold; text comes to 10
 PIECE = 1 << 22  # bytes read at a time
 PART = 1 << 26  # bytes of a part, about: what a kill costs at most, for each process
@@ -45,6 +42,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 LM1B_TRAINING = "training-monolingual.tokenized.shuffled"
 LM1B_SHARD = re.compile(r"news\.en(-|\.heldout-)")
+PARQUET = ".parquet"
+PARQUET_TRAINING = re.compile(r"train-\d+-of-\d+")  # how the hub calls the shards of a split
 NOT_DATA = re.compile(r"\.|readme|licen[cs]e|.*\.json", re.IGNORECASE)
 REMEDY = "give a file of lines, a folder, a glob pattern, hf:ID, or the built-in --data wordnet"
 NO_PIPE = "save it to one, or pipe it into --data -"
@@ -58,17 +57,19 @@ class Source(ABC):
 
     Attributes:
         description: for people.
-        size: how long the source is, in `unit`s: "B", bytes on the disk, or " rows".
+        size: how long the source is, in `unit`s: "B", bytes on the disk, or " rows", or " shards".
         position: how far the latest `blocks()` has read.
         counts: what the latest `blocks()` met so far: "lines" read, lines "cut_at_limit" (longer than
             LINE_LIMIT) and lines of "bad_utf8" (replaced or skipped).
         labelled: whether every line is label<TAB>sentence, because that is how the lines were made.
         classes: the names of the labels, where those are numbers 0, 1, ... in the lines; else ().
+        paths: of the files that settle the fingerprint; () where others do.
     """
 
     unit = "B"
     labelled = False
     classes: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
 
     def __init__(self, description: str, size: int, bad_utf8: str):
         self.description = description
@@ -136,6 +137,7 @@ class FileSource(Source):
         self.files = files
         self.is_folder = is_folder
         sizes = [check_file(name, path, REMEDY, NO_PIPE) for name, path in files]
+        self.paths = tuple(path for _, path in files)
         self.bounds = list(accumulate(sizes, initial=0))  # file i is from bounds[i] to bounds[i + 1]
         super().__init__(description, self.bounds[-1], bad_utf8)
         self.check_not_empty(self.size)
@@ -177,14 +179,8 @@ class FileSource(Source):
             yield name, head
 
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the SHA-256 of each file, in order; shows how far it is if that takes more than a second."""
-        ended = Event()
-        with Progress("check", self.size, shown=progress, delay=1) as bar, ThreadPoolExecutor(HASHING) as threads:
-            try:
-                digests = list(threads.map(lambda file: sha256(*file, bar.advance, ended), self.files))
-            finally:
-                ended.set()  # Ctrl-C does not reach the threads
-        return hashlib.sha256(b"".join(digests)).hexdigest()
+        """SHA-256 of the SHA-256 of each file, in order."""
+        return digest_of(self.files, self.size, progress)
 
 
 def is_packed(name: str, path: Path) -> bool:
@@ -223,6 +219,20 @@ def line_ends(name: str, path: Path, size: int) -> Iterator[int]:
                     yield last
 
 
+def digest_of(files: list[tuple[str, Path]], size: int, progress: bool) -> str:
+    """SHA-256 of the SHA-256 of each file, in order; shows how far it is if that takes more than a second.
+
+    size: of the files together, bytes.
+    """
+    ended = Event()
+    with Progress("check", size, shown=progress, delay=1) as bar, ThreadPoolExecutor(HASHING) as threads:
+        try:
+            digests = list(threads.map(lambda file: sha256(*file, bar.advance, ended), files))
+        finally:
+            ended.set()  # Ctrl-C does not reach the threads
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
 def sha256(name: str, path: Path, advance: Callable[[int], None], ended: Event) -> bytes:
     """The SHA-256 of a file, of what was read of it until `ended`; `advance` is told how many more bytes were read."""
     digest = hashlib.sha256()
@@ -237,8 +247,9 @@ def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -
     """The source that `--data` names.
 
     Args:
-        spec: a name of BUILT_IN; a file; a folder of *.txt and *.gz files or of lm1b shards; a glob pattern;
-            "-" for standard input; or "hf:ID[@REVISION][:SPLIT]" for a data set of the Hugging Face hub.
+        spec: a name of BUILT_IN; a file; a folder of *.txt and *.gz files, of lm1b shards or of *.parquet files; a
+            glob pattern; "-" for standard input; or "hf:ID[@REVISION][:SPLIT]" for a data set of the Hugging Face hub,
+            "hf-stream:..." for one that is read from there without being kept.
         bad_utf8: what to do with a line that is not UTF-8: "error", "replace" its wrong bytes by U+FFFD, or
             "skip" it.
         with_labels: whether the lines shall be label<TAB>sentence where a data set of the hub has a column of labels.
@@ -253,38 +264,59 @@ def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -
         return folder_source(built_in_folder(Path(__file__).parent, spec), bad_utf8, f"{spec} ({BUILT_IN[spec]})")
     if spec == "-":
         return FileSource([("standard input", Path(spooled_stdin().name))], "standard input", bad_utf8)
-    if spec.startswith("hf:"):
+    if spec.startswith(("hf:", "hf-stream:")):
         from seqgan_gp.hub import open_hub_source
 
         return open_hub_source(spec, bad_utf8, with_labels)
-    return path_source(spec, bad_utf8)
+    return path_source(spec, bad_utf8, with_labels)
 
 
-def path_source(spec: str, bad_utf8: str) -> FileSource:
+def path_source(spec: str, bad_utf8: str, with_labels: bool = False) -> Source:
     """The source of a file, a folder or a glob pattern."""
     name = printable(spec)
     path = path_of(spec, REMEDY)
     with naming(name, REMEDY):
         if path.is_dir():
-            return folder_source(path, bad_utf8)
+            return folder_source(path, bad_utf8, with_labels=with_labels)
         if not os.path.lexists(path) and glob.has_magic(spec):
             matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
             files = [(printable(match), Path(match)) for match in sorted(matches) if not Path(match).is_dir()]
             if not files:
                 raise DataError(f"no file matches {name}: {REMEDY}")
-            return FileSource(files, f"{name} ({counted(files)})", bad_utf8)
-    return FileSource([(name, path)], name, bad_utf8)
+            return files_source(files, f"{name} ({counted(files)})", bad_utf8, with_labels)
+    return files_source([(name, path)], name, bad_utf8, with_labels)
 
 
-def folder_source(folder: Path, bad_utf8: str, description: str | None = None) -> FileSource:
-    """The source of the data files of a folder, by name; of an unpacked lm1b archive the training shards."""
+def files_source(files: list[tuple[str, Path]], description: str, bad_utf8: str, with_labels: bool) -> Source:
+    """The source of files of lines, or of parquet files."""
+    tables = [path.suffix.lower() == PARQUET for _, path in files]
+    if not any(tables):
+        return FileSource(files, description, bad_utf8)
+    if not all(tables):
+        raise DataError(f"{description} mixes parquet files with others: give a pattern that only one kind matches")
+    from seqgan_gp.parquet import ParquetSource
+
+    return ParquetSource(files, description, bad_utf8, with_labels)
+
+
+def folder_source(folder: Path, bad_utf8: str, description: str | None = None, with_labels: bool = False) -> Source:
+    """The source of the data files of a folder, by name; of an unpacked lm1b archive the training shards.
+
+    Parquet files count where there are no others, and of a data set in the hub's form only the training shards.
+    """
     name = printable(folder)
     with naming(name, REMEDY):
         if (folder / LM1B_TRAINING).is_dir():
             folder = folder / LM1B_TRAINING
-        paths = sorted(path for path in folder.iterdir() if is_data(path) and not path.is_dir())
+        listed = sorted(path for path in folder.iterdir() if not path.is_dir())
+    paths = [path for path in listed if is_data(path)]
+    tables = [path for path in listed if path.suffix.lower() == PARQUET and not NOT_DATA.match(path.name)]
+    if not paths and tables:
+        training = [path for path in tables if PARQUET_TRAINING.match(path.name)] or tables
+        files = [(printable(path), path) for path in training]
+        return files_source(files, f"{name} ({counted(files)})", bad_utf8, with_labels)
     if not paths:
-        raise DataError(f"{name} holds no *.txt, *.gz or lm1b file: {REMEDY}")
+        raise DataError(f"{name} holds no *.txt, *.gz, *.parquet or lm1b file: {REMEDY}")
     files = [(printable(path), path) for path in paths]
     return FileSource(files, description or f"{name} ({counted(files)})", bad_utf8, is_folder=True)
 
@@ -317,83 +349,3 @@ def spooled_stdin():
 def counted(files: list) -> str:
     """How many files, in words."""
     return f"{len(files)} file" + "s" * (len(files) != 1)
-
-
-def clean_blocks(pieces: Iterable[bytes], name: str, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
-    """Yield blocks of whole clean lines out of the raw pieces of one file, and count what was met.
-
-    Args:
-        pieces: the bytes of the file, divided anywhere.
-        name: of the file, for messages.
-        bad_utf8: see `open_source`.
-        counts: see `Source`; added to.
-    """
-    tail = b""  # the line that has begun and has not ended yet
-    cutting = False  # whether the tail is as long as a line may be, while its line still goes on
-    first_line = 1  # the number of the first line that was not yielded yet
-    for piece in pieces:
-        if (at := piece.find(b"\0")) >= 0:
-            line = first_line + piece.count(b"\n", 0, at)
-            raise DataError(f"{name} is not text, line {line} holds a NUL byte: convert it to lines of UTF-8")
-        if cutting:
-            end = piece.find(b"\n")
-            if end < 0:
-                continue
-            piece = piece[end:]
-        whole, newline, tail = (tail + piece).rpartition(b"\n")
-        if cutting := len(tail.removesuffix(b"\r")) > LINE_LIMIT:  # a "\r" may be part of the line's end
-            tail = cut(tail)
-            counts["cut_at_limit"] += 1
-        if newline:
-            block = whole + newline
-            yield from clean_block(block, name, first_line, bad_utf8, counts)
-            first_line += block.count(b"\n")
-    if tail:
-        yield from clean_block(tail + b"\n", name, first_line, bad_utf8, counts)
-
-
-def clean_block(block: bytes, name: str, first_line: int, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
-    """Yield the block clean, or nothing when no line of it is left; its first line has number `first_line`."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE)
-    counts["lines"] += ends.size
-    block = block.replace(b"\r\n", b"\n")
-    if np.diff(ends, prepend=-1).max() > LINE_LIMIT + 1:
-        lines = block[:-1].split(b"\n")
-        counts["cut_at_limit"] += sum(len(line) > LINE_LIMIT for line in lines)
-        block = b"\n".join(map(cut, lines)) + b"\n"
-    try:
-        block.decode()
-    except UnicodeDecodeError as error:
-        if bad_utf8 == "error":
-            line = first_line + block.count(b"\n", 0, error.start)
-            raise DataError(
-                f"{name} is not UTF-8 in line {line}: convert it, or give --bad-utf8 replace or skip"
-            ) from error
-        lines = block[:-1].split(b"\n")
-        bad = [not is_utf8(line) for line in lines]
-        counts["bad_utf8"] += sum(bad)
-        if bad_utf8 == "replace":
-            block = block.decode(errors="replace").encode()
-        else:
-            block = b"".join(line + b"\n" for line, wrong in zip(lines, bad, strict=True) if not wrong)
-    if block:
-        yield block
-
-
-def cut(line: bytes) -> bytes:
-    """The first LINE_LIMIT bytes of a line, or up to three fewer so as not to divide a character."""
-    if len(line) <= LINE_LIMIT:
-        return line
-    end = LINE_LIMIT
-    while end > LINE_LIMIT - 3 and line[end] & 0xC0 == 0x80:  # the first byte left out continues a character
-        end -= 1
-    return line[:end]
-
-
-def is_utf8(line: bytes) -> bool:
-    """Whether the bytes are valid UTF-8."""
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

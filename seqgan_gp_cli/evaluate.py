@@ -102,7 +102,8 @@ def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
 def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
     """The report of a file of lines."""
     from seqgan_gp.corpus import plain_rows
-    from seqgan_gp.scores import score_plain, table
+    from seqgan_gp.plain_scores import plain_scorer
+    from seqgan_gp.scores import table
 
     request.refuse("for images", "backbone")
     request.refuse("for runs, and all lines of a file are scored", "num")
@@ -111,8 +112,8 @@ def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callabl
     if request.data is None:
         raise UsageError("--data is missing: name the file of real lines to compare the samples with")
     length, bad_utf8 = request.seq_len or 32, request.bad_utf8 or "error"
-    samples, reference = (plain_rows(spec, length, bad_utf8=bad_utf8) for spec in (str(target), request.data))
-    return score_plain(samples, reference), table
+    samples = plain_rows(str(target), length, bad_utf8=bad_utf8)
+    return plain_scorer(request.data, length, bad_utf8).score(samples), table
 
 
 def score_images(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:

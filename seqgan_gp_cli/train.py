@@ -94,7 +94,7 @@ def train(
     device = dist.local_device(pick_device(settings.device))
     use_threads(settings.threads)
     with dist.processes(device):
-        dist.check_batch(settings.batch_size)
+        dist.check_batch(settings.batch_size, settings.accumulate)
         domain = entry.open(settings)
         parts = make_parts(plan.parts, plan.numbers)
         if path is not None and config is not None:

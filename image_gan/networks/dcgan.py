@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from gan_core.activations import LeakyReLU, ReLU
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, down, halvings, norm, up
 from image_gan.networks.shape import Shape
 
@@ -22,9 +23,9 @@ def generator(inputs: int, shape: Shape) -> nn.Module:
     widths = [shape.g_width * 2**level for level in reversed(range(count))]
     base = shape.size >> count
     project = nn.Linear(inputs, base**2 * widths[0], bias=biased(kind))
-    layers = [project, ToMap(base, widths[0]), *norm(kind, widths[0], classes), nn.ReLU()]
+    layers = [project, ToMap(base, widths[0]), *norm(kind, widths[0], classes), ReLU()]
     for before, after in pairwise(widths):
-        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), nn.ReLU()]
+        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), ReLU()]
     return Layers(*layers, up(widths[-1], shape.channels), Pixels())
 
 
@@ -32,7 +33,7 @@ def trunk(shape: Shape) -> Trunk:
     """Strided convolutions down to the smallest map: the published last one, to a single value, is the linear head."""
     count, kind = halvings(shape.size, SMALLEST), shape.critic_norm
     widths = [shape.width * 2**level for level in range(count)]
-    layers = [down(shape.channels, widths[0]), nn.LeakyReLU(0.2)]
+    layers = [down(shape.channels, widths[0]), LeakyReLU(0.2)]
     for before, after in pairwise(widths):
-        layers += [down(before, after, biased(kind)), *norm(kind, after), nn.LeakyReLU(0.2)]
+        layers += [down(before, after, biased(kind)), *norm(kind, after), LeakyReLU(0.2)]
     return Trunk(*layers, ToRow(), features=(shape.size >> count) ** 2 * widths[-1])

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from gan_core.activations import LeakyReLU, ReLU
 from gan_core.dist import BatchNorm1d
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, norm
 from image_gan.networks.shape import Shape
@@ -27,7 +28,7 @@ def hidden(inputs: int, units: int, depth: int, kind: str, activation: nn.Module
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """Hidden ReLU layers, a linear one, tanh."""
-    layers = hidden(inputs, shape.g_width, shape.depth, shape.g_norm, nn.ReLU(), shape.num_classes)
+    layers = hidden(inputs, shape.g_width, shape.depth, shape.g_norm, ReLU(), shape.num_classes)
     pixels = nn.Linear(shape.g_width, shape.size**2 * shape.channels)
     return Layers(*layers, pixels, ToMap(shape.size, shape.channels), Pixels())
 
@@ -35,5 +36,5 @@ def generator(inputs: int, shape: Shape) -> nn.Module:
 def trunk(shape: Shape) -> Trunk:
     """Hidden LeakyReLU layers."""
     inputs = shape.size**2 * shape.channels
-    layers = hidden(inputs, shape.width, shape.depth, shape.critic_norm, nn.LeakyReLU(0.2))
+    layers = hidden(inputs, shape.width, shape.depth, shape.critic_norm, LeakyReLU(0.2))
     return Trunk(ToRow(), *layers, features=shape.width)

@@ -8,6 +8,7 @@ asks for, and the critic halves until 7 to 13 pixels a side are left: 8 at 32 pi
 
 from torch import Tensor, nn
 
+from gan_core.activations import ReLU
 from image_gan.networks.layers import Labelled, Layers, Pixels, ToMap, Trunk, conv, halvings, norm
 from image_gan.networks.shape import Shape
 
@@ -34,30 +35,30 @@ class Residual(Labelled):
 def up_block(width: int, kind: str, classes: int = 0) -> Residual:
     """Twice the size, by nearest neighbours."""
     twice = nn.Upsample(scale_factor=2)
-    before = [*norm(kind, width, classes), nn.ReLU(), twice, conv(width, width)]
-    after = [*norm(kind, width, classes), nn.ReLU(), conv(width, width)]
+    before = [*norm(kind, width, classes), ReLU(), twice, conv(width, width)]
+    after = [*norm(kind, width, classes), ReLU(), conv(width, width)]
     return Residual([*before, *after], [nn.Conv2d(width, width, 1), twice])
 
 
 def plain_block(width: int, kind: str) -> Residual:
     """The same size, with the input itself as shortcut."""
-    before = [*norm(kind, width), nn.ReLU(), conv(width, width)]
-    after = [*norm(kind, width), nn.ReLU(), conv(width, width)]
+    before = [*norm(kind, width), ReLU(), conv(width, width)]
+    after = [*norm(kind, width), ReLU(), conv(width, width)]
     return Residual([*before, *after], [])
 
 
 def down_block(width: int, kind: str) -> Residual:
     """Half the size, by means."""
     half = nn.AvgPool2d(2)
-    before = [*norm(kind, width), nn.ReLU(), conv(width, width)]
-    after = [*norm(kind, width), nn.ReLU(), conv(width, width), half]
+    before = [*norm(kind, width), ReLU(), conv(width, width)]
+    after = [*norm(kind, width), ReLU(), conv(width, width), half]
     return Residual([*before, *after], [half, nn.Conv2d(width, width, 1)])
 
 
 def first_block(channels: int, width: int) -> Residual:
     """Half the size, from pixels: nothing normalises or activates them ("optimised" in the authors' code)."""
     half = nn.AvgPool2d(2)
-    branch = [conv(channels, width), nn.ReLU(), conv(width, width), half]
+    branch = [conv(channels, width), ReLU(), conv(width, width), half]
     return Residual(branch, [half, nn.Conv2d(channels, width, 1)])
 
 
@@ -79,7 +80,7 @@ def generator(inputs: int, shape: Shape) -> nn.Module:
     blocks = [up_block(width, kind, classes) for _ in range(count)]
     start = [nn.Linear(inputs, base**2 * width), ToMap(base, width)]
     return Layers(
-        *start, *blocks, *norm(kind, width, classes), nn.ReLU(), conv(width, shape.channels), Pixels()
+        *start, *blocks, *norm(kind, width, classes), ReLU(), conv(width, shape.channels), Pixels()
     )  # fmt: skip
 
 
@@ -89,4 +90,4 @@ def trunk(shape: Shape) -> Trunk:
     halving = [down_block(width, kind) for _ in range(halvings(shape.size, SMALLEST_IN_CRITIC) - 1)]
     keeping = [plain_block(width, kind) for _ in range(2)]
     first = first_block(shape.channels, width)
-    return Trunk(first, *halving, *keeping, nn.ReLU(), Pool(shape.pool), features=width)
+    return Trunk(first, *halving, *keeping, ReLU(), Pool(shape.pool), features=width)

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from gan_core.activations import LeakyReLU, ReLU
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, conv, down, halvings, norm, up
 from image_gan.networks.shape import Shape
 
@@ -27,9 +28,9 @@ def generator(inputs: int, shape: Shape) -> nn.Module:
     wide, *_, narrow = rising = widths(shape.g_width, count)[::-1]
     base = shape.size >> count
     dense = nn.Linear(inputs, base**2 * wide, bias=biased(kind))
-    layers = [dense, ToMap(base, wide), *norm(kind, wide, classes), nn.ReLU()]
+    layers = [dense, ToMap(base, wide), *norm(kind, wide, classes), ReLU()]
     for before, after in pairwise(rising):
-        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), nn.ReLU()]
+        layers += [up(before, after, biased(kind)), *norm(kind, after, classes), ReLU()]
     return Layers(*layers, conv(narrow, shape.channels), Pixels())
 
 
@@ -37,8 +38,8 @@ def trunk(shape: Shape) -> Trunk:
     """3x3 and strided 4x4 convolutions in turn, then a last 3x3 one; LeakyReLU 0.1."""
     count, kind = halvings(shape.size, SMALLEST), shape.critic_norm
     first, *_, last = falling = widths(shape.width, count)
-    layers = [conv(shape.channels, first), nn.LeakyReLU(0.1)]
+    layers = [conv(shape.channels, first), LeakyReLU(0.1)]
     for before, after in pairwise(falling):
         for layer in (down(before, before, biased(kind)), conv(before, after, bias=biased(kind))):
-            layers += [layer, *norm(kind, layer.out_channels), nn.LeakyReLU(0.1)]
+            layers += [layer, *norm(kind, layer.out_channels), LeakyReLU(0.1)]
     return Trunk(*layers, ToRow(), features=(shape.size >> count) ** 2 * last)

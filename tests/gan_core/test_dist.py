@@ -1,16 +1,20 @@
 """Several processes train as one: the same weights, averages and controllers, whatever the recipe and the domain."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gan_core import dist
 from gan_core.errors import UsageError
 from gan_core.recipes import RECIPES
+from image_gan import classifier
+from tests.gan_core import evaluate_together
 from tests.gan_core.play_together import main
 
 ROOT = Path(__file__).parents[2]
@@ -21,12 +25,16 @@ COUPLED = {
 }
 
 
-def together(processes, *args):
-    """Run play_together in so many processes."""
+def together(processes, *args, module="play_together"):
+    """Run a module of tests in so many processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, "-m", "tests.gan_core.play_together", *args], env=environment, capture_output=True, text=True
+        [*command, "-m", f"tests.gan_core.{module}", *args],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
@@ -55,6 +63,42 @@ def test_two_processes_with_half_the_batch_each_equal_one(domain, data):
 @pytest.mark.parametrize("domain", COUPLED)
 def test_two_processes_equal_one_for_every_recipe(domain, data):
     agree(domain, list(RECIPES))
+
+
+@pytest.mark.parametrize("numbers", ["13", pytest.param("01234", marks=pytest.mark.slow)])
+def test_two_processes_give_the_scores_of_one(data, monkeypatch, numbers):
+    """Exactly: of text and images, of labels and codes, where shares are uneven too."""
+    monkeypatch.setattr(classifier, "STEPS", 20)
+    together(2, "scores", "two.json", *numbers, module="evaluate_together")
+    evaluate_together.main("one.json", *numbers)
+    one, two = (json.loads(Path(name).read_text()) for name in ("one.json", "two.json"))
+    assert one == two and len(one) == len(numbers)
+    for number, found in zip(numbers, one, strict=True):
+        assert ("labels" in found) == (number in "134")
+        assert number != "3" or found["labels"]["intra_frechet"]["per_class"]
+
+
+def test_a_signal_while_samples_are_drawn_or_scored_stops_all_processes(here):
+    """Nobody waits for a process that has gone: in the middle of a run, at its last step and after it."""
+    together(2, "stops", ".", module="evaluate_together")
+    first, second = (json.loads(Path(f"{rank}.json").read_text()) for rank in (0, 1))
+    for number, case in enumerate([(4, 143), (6, 143), (6, 143)] * 3):
+        assert first[number] == [*case, False]
+        if number == 8:  # the first one scores alone after the last step: the other one has ended
+            assert second[number][0] == 6
+        else:
+            assert second[number][:2] == [*case]
+    assert [found[:2] for found in (*first[9:], *second[9:])] == [[6, 0]] * 6
+    assert all(scored for _, _, scored in first[9:])
+
+
+def test_rows_of_processes_are_joined_in_order():
+    arrays = {"x": np.arange(6, dtype=np.float32).reshape(3, 2), "y": np.array([5, 6, 7], np.int64)}
+    other = {"x": np.array([[9, 8]], np.float32), "y": np.array([4], np.int64)}
+    shares = [b"".join(a.tobytes() for a in part.values()) for part in (arrays, {}, other)]
+    found = dist.joined_shares(arrays, [np.frombuffer(share, np.uint8) for share in shares])
+    assert found["x"].tolist() == [[0, 1], [2, 3], [4, 5], [9, 8]] and found["y"].tolist() == [5, 6, 7, 4]
+    assert dist.to_first(arrays) is arrays
 
 
 def test_alone_nothing_changes():

@@ -194,3 +194,28 @@ def test_verdicts_are_per_sample_and_joined_verdicts_equal_separate_ones():
             x = sample.x.clone().requires_grad_()
             (by_hand,) = torch.autograd.grad(judge(critic, Sample(x)).score.sum(), x)
             torch.testing.assert_close(alone.gradient, by_hand)
+
+
+@pytest.fixture
+def in_float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["gan", "lsgan", "sngan", "acgan", "infogan", "began"])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(name, in_float64):
+    """Where the loss is a mean over samples, a batch may be taken in parts. BEGAN's k follows all of it."""
+
+    def learned(accumulate):
+        domain = labelled()
+        played = game(RECIPES[name].parts, domain, accumulate=accumulate)
+        real = domain.batch(torch.arange(12).numpy(), CPU).to(torch.float64)
+        terms = played.critic_step(real) | played.generator_step(12, CPU, real if played.needs_reals else None)
+        return [p.detach() for p in (*played.critic.net.parameters(), *played.generator.net.parameters())], terms
+
+    (whole, terms), (parts, of_parts) = learned(1), learned(3)
+    torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-9)
+    assert terms.keys() == of_parts.keys()
+    for term, value in terms.items():
+        assert float(of_parts[term]) == pytest.approx(float(value), rel=1e-5, abs=1e-7), term

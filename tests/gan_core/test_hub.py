@@ -60,6 +60,30 @@ def test_bad_spec(spec):
     refused(spec, spec, "hf:ID[@REVISION][:SPLIT]", "hf:a/b:test")
 
 
+@pytest.mark.parametrize(
+    ("spec", "commit", "split"),
+    [
+        ("hf-stream:a/b", "c" * 40, "train"),
+        ("hf-stream:a/b@main:test", "c" * 40, "test"),
+        (f"hf-stream:a/b@{'d' * 40}", "d" * 40, "train"),
+    ],
+)
+def test_stream(asked, monkeypatch, spec, commit, split):
+    monkeypatch.setattr(hub, "commit_of", lambda identity, revision, *_: "c" * 40)
+    found = hub.find_stream(spec, split="train", example="hf-stream:a/b:test", built_in="toys")
+    assert found[:3] == ("a/b", commit, split) and found.open() == "the data"
+    assert asked == [("a/b", {"revision": commit, "split": split, "streaming": True})]
+
+
+def test_a_commit_that_cannot_be_found_out(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("404 Client Error.\nRepository Not Found")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
+    with pytest.raises(DataError, match=r"hf-stream:a/b could not be loaded from the hub \(404 Client Error\): check"):
+        hub.commit_of("a/b", None, "hf-stream:a/b", "or use toys")
+
+
 def test_library_error_becomes_one_sentence(asked, monkeypatch):
     def fail(*_, **__):
         raise ValueError('Unknown split "nope".\nShould be one of [train].')

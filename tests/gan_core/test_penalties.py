@@ -76,7 +76,7 @@ def test_value_and_gradient(name, shape):
     critic = Quadratic(shape[1:])
     penalty = REGISTRY[name](weight=3.0, every=4)
     torch.manual_seed(5)
-    value = penalty(critic, judge(critic, real), judge(critic, fake))
+    value, found = penalty.measured(critic, judge(critic, real), judge(critic, fake))
     by_b, by_c = torch.autograd.grad(value, [critic.b, critic.c])
 
     torch.manual_seed(5)
@@ -89,7 +89,7 @@ def test_value_and_gradient(name, shape):
     assert float(value.detach()) == pytest.approx(3.0 * 4 * cost.mean(), rel=1e-12)
     np.testing.assert_allclose(by_b.numpy().ravel(), (factor[:, None] * g).sum(0), rtol=1e-10, atol=1e-12)
     assert float(by_c) == pytest.approx(float((factor * (g * v).sum(1)).sum()), rel=1e-10)
-    assert float(penalty.slope) == pytest.approx(s.mean(), rel=1e-6)
+    assert float(found["slope"]) == pytest.approx(s.mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["r1", "r2"])

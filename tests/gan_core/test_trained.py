@@ -1,5 +1,6 @@
 """What is drawn from a trained game: exactly as many as asked for, of the labels and codes asked for."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -104,3 +105,27 @@ def test_a_network_is_put_back_even_after_a_failure():
         assert not net.training
         raise RuntimeError
     assert net.training
+
+
+def test_what_is_collected_is_what_is_drawn():
+    calls = []
+    trained = Trained(
+        Echo(), None, Prior(4, codes=CODES), 0, 8, CPU, between=lambda: calls.append("between"),
+        collected=lambda: calls.append("collected"),
+    )  # fmt: skip
+    found = trained.collect(20, lambda batch: {"x": batch.x.numpy(), "num": np.full(len(batch), len(batch))})
+    assert np.array_equal(found["x"], torch.cat([batch.x for batch in trained.draw(20)]).numpy())
+    assert found["num"].tolist() == [8] * 16 + [4] * 4
+    assert calls == ["between"] * 3 and trained.goes_on() and calls[-1] == "collected"
+
+
+def test_drawing_that_is_given_up_leaves_the_generator_as_it_was():
+    def stop():
+        raise KeyboardInterrupt
+
+    for how in ({"between": stop}, {}):
+        generator = Echo().train()
+        trained = Trained(generator, None, Prior(4, codes=CODES), 0, 8, CPU, **how)
+        with pytest.raises(KeyboardInterrupt):
+            trained.collect(20, lambda batch: stop())
+        assert generator.training

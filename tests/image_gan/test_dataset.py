@@ -10,6 +10,7 @@ from PIL import Image
 import gan_core.cache
 from gan_core.errors import DataError, GanError, UsageError
 from image_gan import dataset as datasets
+from image_gan import spool
 from image_gan.dataset import image_hashes, open_images, prepare
 from image_gan.decode import fit
 from image_gan.sources import Source, ZipSource
@@ -39,9 +40,9 @@ def readings(monkeypatch):
     passes = []
     add_all = datasets.Spool.add_all
 
-    def counted(self, source, progress):
+    def counted(self, source, folder, progress):
         passes.append(source.description)
-        return add_all(self, source, progress)
+        return add_all(self, source, folder, progress)
 
     monkeypatch.setattr(datasets.Spool, "add_all", counted)
     return passes
@@ -116,7 +117,7 @@ class TestImages:
     @pytest.mark.parametrize("chunk", [1 << 24, 100])
     def test_channels_of_the_data(self, tmp_path, cache, monkeypatch, chunk):
         """Grey while every image is, by its pixels and not by its mode; RGB from the first coloured one on."""
-        monkeypatch.setattr(datasets, "CHUNK", chunk)
+        monkeypatch.setattr(spool, "CHUNK", chunk)
         grey, colour = noise(4, channels=1), noise(1)
         files = {f"{number}.png": encoded(image) for number, image in enumerate(grey)}
         files["4.png"] = encoded(Image.fromarray(grey[0].repeat(3, -1)[::-1].copy()))
@@ -147,7 +148,7 @@ class TestImages:
         assert "images: 100%" in capsys.readouterr().err
 
     def test_memory_is_bounded(self, tmp_path, cache, monkeypatch):
-        monkeypatch.setattr(datasets, "CHUNK", 1 << 20)
+        monkeypatch.setattr(spool, "CHUNK", 1 << 20)
         monkeypatch.setattr("image_gan.arrays.BLOCK", 1 << 20)
         path = save(tmp_path / "a.npz", noise(4000, 64, 64, 3))
         prepare(save(tmp_path / "b.npz", noise(9)))  # what is imported on first use does not count

@@ -7,7 +7,16 @@ import pytest
 import scipy.linalg
 import torch
 
-from image_gan.metrics import frechet, inception_score, kernel_distance, mmd2, moments, nearest, neighbourhoods
+from image_gan.metrics import (
+    Compared,
+    frechet,
+    inception_score,
+    kernel_distance,
+    mmd2,
+    moments,
+    nearest,
+    neighbourhoods,
+)
 
 
 @pytest.fixture
@@ -158,3 +167,14 @@ def test_few_and_collapsed_sets(rng):
     collapsed = neighbourhoods(real, real[:1].repeat(50, 0))
     assert collapsed["precision"] == 1 and collapsed["recall"] == 1 / 50 and collapsed["coverage"] < 0.5
     assert neighbourhoods(real, real + 100) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
+def test_what_is_measured_of_real_features_once_changes_nothing(rng, monkeypatch):
+    compared = Compared(rng.normal(size=(90, 5)))
+    for fake in (rng.normal(size=(60, 5)), rng.normal(size=(60, 5)) + 1, rng.normal(size=(80, 5))):
+        assert compared.kernel_distance(fake, size=20) == kernel_distance(compared.real, fake, size=20)
+        assert compared.neighbourhoods(fake) == neighbourhoods(compared.real, fake)
+    asked = []
+    monkeypatch.setattr("image_gan.metrics.mean_kernel", lambda x: asked.append(len(x)) or 0.0)
+    compared.kernel_distance(fake, size=20)
+    assert len(asked) == 100  # of the fake subsets, not of the real ones

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqgan_gp import markov, ngrams
+from seqgan_gp.joined import JoinedRows
 from seqgan_gp.markov import MarkovChain, markov_chains
 from seqgan_gp.ngrams import Reference
 from tests.seqgan_gp.sets import EMOJI, ENGLISH, KOREAN, encode, plain_counts, two_sets, wordnet
@@ -98,6 +99,26 @@ def test_chains_made_together_equal_chains_made_alone(lines):
     for order, chain in chains.items():
         assert chain.order == order
         assert np.array_equal(chain.sample(40, 50, seed=9), MarkovChain(rows, order).sample(40, 50, seed=9))
+
+
+@pytest.mark.parametrize("order", [0, 1, 5, 20])
+def test_a_chain_that_was_saved_draws_the_same_lines(tmp_path, order):
+    chain = MarkovChain(encode(ENGLISH, 32), order, 200)
+    chain.save(tmp_path / "chain.npz")
+    loaded = MarkovChain.load(tmp_path / "chain.npz")
+    assert loaded.order == order and np.array_equal(loaded.sample(90, 50, seed=3), chain.sample(90, 50, seed=3))
+
+
+def test_rows_are_counted_where_they_lie():
+    """Of rows in several files no copy is made."""
+
+    class Files(JoinedRows):
+        def __array__(self, dtype=None, copy=None):
+            raise AssertionError("all rows were copied")
+
+    rows = encode(ENGLISH, 32)
+    drawn = MarkovChain(Files([rows[:5], rows[5:]]), 3, 200).sample(60, 32, seed=1)
+    assert np.array_equal(drawn, MarkovChain(rows, 3, 200).sample(60, 32, seed=1))
 
 
 def test_two_word_contexts_draw_the_same_lines(monkeypatch):

@@ -48,7 +48,7 @@ def test_generator_emits_a_softmax_over_the_symbols():
 def test_block_is_the_formula_and_keeps_its_shortcut():
     """Trap 2: a ReLU in place at the head of the block overwrites x, and with it the shortcut."""
     block = ResBlock(6, 5, 0.3)
-    x = -torch.rand(2, 6, 9)
+    x = -torch.rand(2, 6, 1, 9)
     kept = x.clone()
     f = block.conv2(torch.relu(block.conv1(torch.relu(x))))
     torch.testing.assert_close(block(x) - 0.3 * f, kept)

@@ -92,6 +92,28 @@ def test_reference_holds_the_counts_of_every_length(sets):
         assert np.all(counts.keys[1:] > counts.keys[:-1])
 
 
+@settings(deadline=None)
+@given(two_sets())
+def test_a_reference_without_some_of_its_lines_is_that_of_the_others(sets):
+    rows, other, symbols, n = sets
+    whole = Reference.count(np.concatenate([rows, other]), n, symbols)
+    assert same(whole.without(Reference.count(other, n, symbols)), Reference.count(rows, n, symbols))
+
+
+def test_rows_in_another_form_are_counted_a_block_at_a_time(monkeypatch):
+    rows, seen = encode(ENGLISH, 32), []
+    expected = Reference.count(rows, 6, 1 << 10)
+    monkeypatch.setattr(ngrams, "BLOCK", 100)
+    stored = (rows - 5).astype(np.uint8)
+
+    def form(block):
+        seen.append(len(block))
+        return block.astype(np.uint32) + 5
+
+    assert same(Reference.count(stored, 6, 1 << 10, form), expected)
+    assert sum(seen[1:]) == len(rows) and max(seen) == 100 // 27 + 1  # the first call asks for the length
+
+
 def test_by_hand():
     # P = {a: 3/4, b: 1/4}, Q = {a: 1/2, c: 1/2}: M = {a: 5/8, b: 1/8, c: 1/4}
     p, q = count(np.array([[0, 0, 0, 1]]), 1, 3), count(np.array([[0, 2]]), 1, 3)

@@ -1,4 +1,4 @@
-"""Preparation in parts: the same corpus however it is divided, by however many processes, and after kills."""
+"""Preparation in parts: the same corpus however it is divided, and by however many processes."""
 
 import gzip
 import hashlib
@@ -6,10 +6,8 @@ import importlib
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,73 +17,24 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import gan_core.files
 from experiments.corpus_scale import LINES, Bench, report, write_lines
-from gan_core import hub, pool
-from gan_core.errors import DataError, GanError
-from gan_core.labels import Labels
-from gan_core.options import settle
-from gan_core.randomness import shuffled
-from seqgan_gp import preparation, sources
-from seqgan_gp.corpus import Corpus, prepare, row_hashes
-from seqgan_gp.domain import TextDomain
+from gan_core import hub
+from gan_core.errors import DataError
+from seqgan_gp import cleaning, preparation, sources
+from seqgan_gp.corpus import prepare
 from seqgan_gp.labelled import open_labelled
-from seqgan_gp.preparation import Reading, read_lines
-from seqgan_gp.settings import TEXT
+from seqgan_gp.preparation import read_lines
 from seqgan_gp.sources import open_source
-from seqgan_gp.tokenizer import ByteTokenizer
+from tests.seqgan_gp.parts import PREPARE, by_file, texts, write, written
 from tests.seqgan_gp.test_corpus import sentences
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("cache")
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\r\r\n"])
 TEXTS = st.sampled_from([b"", b" ", b"a", b"bc d", "é".encode(), "漢字".encode(), "\u3000".encode(), b"\xef\xbb\xbfx"])
 LONG = st.integers(1, 30).map(lambda n: "aé".encode() * n)
 GOOD = st.lists(st.tuples(TEXTS | LONG, ENDS).map(b"".join), max_size=12).map(b"".join)
 TORN = st.lists(st.tuples(TEXTS | LONG | st.just(b"\xe9"), ENDS).map(b"".join), max_size=12).map(b"".join)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache of its own, on a disk that needs no flushing."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
-    monkeypatch.setattr(gan_core.files, "sync", lambda path: None)
-    return folder
-
-
-@pytest.fixture
-def divided(monkeypatch):
-    """Divide sources into parts of about so many bytes, for so many processes."""
-
-    def dividing(size, processes=1):
-        monkeypatch.setattr(sources, "PART", size)
-        monkeypatch.setattr("seqgan_gp.hub.PART", size)
-        monkeypatch.setattr(pool, "processors", lambda: processes)
-
-    dividing(1 << 26)
-    return dividing
-
-
-def written(cache):
-    """Everything in a cache but locks, by its content."""
-    files = (path for path in sorted(cache.rglob("*")) if path.is_file() and path.suffix != ".lock")
-    return {str(path.relative_to(cache)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def parts_of(cache):
-    """The names of the finished parts in a cache."""
-    return sorted(path.name for path in cache.glob(".*.parts/[rv]*"))
-
-
-def write(folder, contents):
-    """Files of one folder, every second one packed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for number, content in enumerate(contents):
-        packed = number % 2 == 1
-        name = f"{number}.txt" + ".gz" * packed
-        (folder / name).write_bytes(gzip.compress(content, 1) if packed else content)
-    return str(folder)
 
 
 class TestParts:
@@ -95,7 +44,7 @@ class TestParts:
         """In order, each line once, counted once, of the file it is from; parts, pieces and lines are tiny."""
         spec = write(tmp_path / "data", [*contents, b"end"])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sources, "LINE_LIMIT", limit)
+            patch.setattr(cleaning, "LINE_LIMIT", limit)
             whole = open_source(spec, "replace")
             lines = list(whole.numbered_blocks())
             divided(size)
@@ -153,18 +102,6 @@ class TestParts:
         bare = open_labelled("hf:x", "error", "none").source
         found = texts(block for part in bare.parts() for block in bare.blocks(part))
         assert found == ["row 0", *rows[1:]] == texts(bare.blocks())  # a byte order mark begins a file, not a part
-
-
-def texts(blocks):
-    return b"".join(blocks).decode().split("\n")[:-1]
-
-
-def by_file(blocks):
-    """The content of each file that has any."""
-    content = {}
-    for number, block in blocks:
-        content[number] = content.get(number, b"") + block
-    return content
 
 
 class TestSame:
@@ -260,266 +197,6 @@ class TestSame:
         assert messages[0] == messages[1] and str(path) in messages[0]
         assert f"line {line}" in messages[0]
         assert {path.suffix for path in cache.iterdir()} == {".lock"}
-
-
-class TestResumed:
-    @pytest.fixture
-    def file(self, tmp_path):
-        path = tmp_path / "lines.txt"
-        path.write_text("\n".join(sentences(3000)), encoding="utf-8")
-        return path
-
-    @pytest.fixture
-    def straight(self, file, cache, divided):
-        """The cache without interruption."""
-        divided(6_000)
-        prepare(str(file))
-        found = written(cache)
-        shutil.rmtree(cache)
-        return found
-
-    @pytest.fixture
-    def begun(self, monkeypatch):
-        """How often a part was begun, by what was done to it; `begun.stop` ends it all at such a number."""
-
-        class Begun(Counter):
-            stop = (None, 0)
-
-        begun = Begun()
-
-        def counting(what):
-            done = getattr(Reading, what)
-
-            def count(self, part, advance):
-                begun[what] += 1
-                if begun.stop == (what, begun[what]):
-                    raise KeyboardInterrupt
-                done(self, part, advance)
-
-            return count
-
-        for what in ("count", "encode"):
-            monkeypatch.setattr(Reading, what, counting(what))
-        return begun
-
-    @pytest.mark.parametrize("stop", [("count", 1), ("count", 4), ("encode", 1), ("encode", 6)])
-    def test_only_what_is_missing_is_done(self, file, cache, straight, begun, stop, capsys):
-        number = len(open_source(str(file)).parts())
-        assert number > 8
-        begun.clear()
-        begun.stop = stop
-        with pytest.raises(KeyboardInterrupt):
-            prepare(str(file))
-        assert len(parts_of(cache)) == stop[1] - 1 + number * (stop[0] == "encode")
-        begun.stop = (None, 0)
-        capsys.readouterr()
-        prepare(str(file))
-        assert begun == {"count": number + (stop[0] == "count"), "encode": number + (stop[0] == "encode")}
-        assert written(cache) == straight and not list(cache.glob("*.parts"))
-        told = f"goes on where it was interrupted, {stop[1] - 1} of {number} parts are finished"
-        assert (told in capsys.readouterr().err) == (stop[1] > 1)
-
-    def test_progress_goes_on_too(self, file, cache, straight, begun, monkeypatch, capsys):
-        begun.clear()
-        begun.stop = ("encode", 6)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(str(file))
-        begun.stop = (None, 0)
-        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-        prepare(str(file))
-        err = capsys.readouterr().err
-        assert "vocabulary" not in err and "encode:   0%" not in err and "encode: 100%" in err
-
-    @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "other"])
-    @pytest.mark.parametrize("name", ["rows.bin", "part.json", "manifest.json"])
-    def test_a_damaged_part_is_done_again(self, file, cache, straight, begun, name, damage):
-        begun.clear()
-        begun.stop = ("encode", 6)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(str(file))
-        first, second = sorted(cache.glob(".*.parts/rows-*"))[1:3]
-        content = (first / name).read_bytes()
-        (first / name).unlink()
-        if damage == "cut":
-            (first / name).write_bytes(content[:-1])
-        elif damage == "flip":
-            (first / name).write_bytes(content[:9] + bytes([content[9] ^ 1]) + content[10:])
-        elif damage == "other":
-            shutil.rmtree(first)
-            shutil.copytree(second, first)
-        begun.stop = (None, 0)
-        prepare(str(file))
-        assert begun["encode"] == 6 + (begun["count"] - 5) + 1 and written(cache) == straight
-
-    def test_a_changed_source_has_other_parts(self, file, cache, straight, begun):
-        begun.clear()
-        begun.stop = ("encode", 6)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(str(file))
-        file.write_bytes(file.read_bytes() + b"\nmore")
-        begun.stop = (None, 0)
-        begun.clear()
-        prepare(str(file))
-        assert begun["count"] == begun["encode"] == len(open_source(str(file)).parts())
-        assert parts_of(cache)  # of the source as it was: who knows
-        os.utime(next(cache.glob(".*.parts")), (0, time.time() - 8 * 24 * 3600))
-        prepare(str(file))
-        assert not parts_of(cache)
-
-    def test_parts_of_a_finished_corpus_are_swept(self, file, cache, straight):
-        """It was killed after the corpus was whole. Whose lock is taken is at work."""
-        name = prepare(str(file)).fingerprint[:32]
-        left = cache / f".{name}.parts"
-        (left / "rows-0000000000").mkdir(parents=True)
-        with (cache / f".{name}.lock").open("w") as lock:
-            preparation.fcntl.flock(lock, preparation.fcntl.LOCK_EX)
-            prepare(str(file))
-            assert left.exists()
-        prepare(str(file))
-        assert not left.exists()
-
-    def test_a_full_disk(self, file, cache, straight, divided, monkeypatch):
-        """What was finished is kept for when there is space."""
-
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        with monkeypatch.context() as patch:
-            patch.setattr("seqgan_gp.corpus.row_hashes", full)
-            with pytest.raises(GanError, match="No space left on device"):
-                prepare(str(file))
-        assert parts_of(cache)
-        prepare(str(file))
-        assert written(cache) == straight
-
-    def test_disk(self, file, cache, straight, monkeypatch):
-        """No more than twice the rows, and a little for each part."""
-        peak = []
-        hashes = row_hashes
-
-        def measured(rows):
-            peak.append(sum(path.stat().st_size for path in cache.rglob("*.bin")))
-            return hashes(rows)
-
-        monkeypatch.setattr("seqgan_gp.corpus.row_hashes", measured)
-        prepare(str(file))
-        assert len(peak) > 8 and 3000 * 32 < max(peak) <= 2 * 3000 * 32
-
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-    def test_stopped_in_the_middle(self, tmp_path, cache, number):
-        """Ctrl-C for all processes, or a signal for the first only: all end, and what was finished is used."""
-        path = tmp_path / "lines.txt"
-        write_lines(path, 20_000, seed=1)
-        how = dict(cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        command = [sys.executable, "-c", PREPARE, str(path)]
-        # A shell that starts tests in the background has them ignore SIGINT; a user is at a terminal.
-        heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-        process = subprocess.Popen(command, **how, start_new_session=True)
-        signal.signal(signal.SIGINT, heard)
-        wait_for(lambda: [name for name in parts_of(cache) if name.startswith("rows")], process)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        _, err = process.communicate(timeout=60)  # ends when all processes have closed their standard error
-        assert "Traceback" not in err
-        if number == signal.SIGINT:
-            assert (process.returncode, err) == (130, "Error: interrupted\n")
-        assert parts_of(cache)
-        done = subprocess.run(command, **how)
-        assert done.returncode == 0 and "goes on where it was interrupted" in done.stderr
-        resumed = written(cache)
-        shutil.rmtree(cache)
-        prepare(str(path))
-        assert written(cache) == resumed
-
-
-# The command line around what prepares a corpus, without the seconds that it takes to import torch.
-PREPARE = """
-import sys
-import seqgan_gp_cli
-from gan_core import pool
-from seqgan_gp import sources
-from seqgan_gp.corpus import prepare
-sources.PART, pool.processors = 100_000, lambda: 2
-seqgan_gp_cli.cli.main = lambda *_, **__: prepare(sys.argv[1]) and 0
-sys.exit(seqgan_gp_cli.run())
-"""
-
-
-def wait_for(true, process, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.005)
-
-
-class TestLarge:
-    """Beyond what 31 bits count."""
-
-    def test_rows_are_found(self, tmp_path):
-        """In a file of 3 GB that takes no space: it is all holes but for a few rows."""
-        length, number = 4096, 3 * (1 << 30) // 4096
-        marked = {0: 7, (1 << 31) // length - 1: 9, (1 << 31) // length: 11, number - 1: 13}
-        path = tmp_path / "train.bin"
-        with path.open("wb") as file:
-            file.truncate(number * length)
-            for row, symbol in marked.items():
-                file.seek(row * length)
-                file.write(bytes([symbol]) * length)
-        rows = np.memmap(path, np.uint8, "r", shape=(number, length))
-        labels = np.broadcast_to(np.int16(-1), (number,))
-        corpus = Corpus(rows, rows[:2], ByteTokenizer(), "f", "sparse", {}, labels, labels[:2], ())
-        about = settle(TEXT, dict(tokenizer="byte", vocab_size=256, seq_len=length, smoothing=0.0)).settings(TEXT)
-        domain = TextDomain(about, corpus.tokenizer, Labels(), corpus)
-        assert domain.num_examples == number and rows.nbytes > 1 << 31
-        for row, symbol in marked.items():
-            ids = domain.batch(np.array([row, row - 1 if row > 1 else 1]), torch.device("cpu")).x.argmax(1)
-            assert (ids[0] == symbol).all()
-            assert (ids[1] == marked.get(row - 1, 0)).all()
-
-    @pytest.mark.parametrize("size", [(1 << 31) + 11, (1 << 33) + 1, 1 << 40])
-    def test_an_epoch_is_a_permutation(self, size):
-        """Of more rows than 31 bits count: all within, none twice, and beyond 2^31 as often as there are such rows."""
-        positions = np.concatenate([np.arange(20_000), np.arange(size - 20_000, size)])
-        found = shuffled(positions, size, seed=1)
-        assert len(np.unique(found)) == len(positions) and found.min() >= 0 and found.max() < size
-        share = 1 - (1 << 31) / size
-        assert abs(np.mean(found >= 1 << 31) - share) < 4 * np.sqrt(share * (1 - share) / len(positions)) + 1e-9
-        assert (shuffled(positions + size, size, seed=1) != found).mean() > 0.99
-
-    def test_positions_in_a_source(self, tmp_path, divided):
-        """Of a file of 3 GB that is all holes but for a few lines: a hole is a NUL, and is found where it is."""
-        path = tmp_path / "f.txt"
-        with path.open("wb") as file:
-            file.write(b"first\n")
-            for place in (1 << 30, 2 << 30, 3 << 30):
-                file.seek(place + 20 * (place < 3 << 30))
-                file.write(b"\nlast but one\nlast\n")
-        divided(1 << 30)
-        source = open_source(str(path))
-        end = path.stat().st_size
-        assert end > 1 << 31 and source.size == end
-        parts = source.parts()
-        assert [round(start / (1 << 30), 5) for start, _ in parts] == [0, 1, 2] and parts[-1][1] == end
-        assert list(source.blocks(((3 << 30) + 1, end))) == [b"last but one\nlast\n"]
-        assert source.position == end
-        for part in parts[0], parts[2]:
-            with pytest.raises(DataError, match=r"line [23] holds a NUL"):
-                list(source.blocks(part))
-
-    def test_hashes_take_little_memory(self):
-        """8 bytes a row in the end, and not 8 a symbol on the way."""
-        import tracemalloc
-
-        rows = np.zeros((100_000, 32), np.uint8)
-        rows[:, 0] = np.arange(100_000) % 256
-        tracemalloc.start()
-        hashes = row_hashes(rows)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert hashes.shape == (100_000,) and len(np.unique(hashes)) == 256
-        assert peak < 16 << 20
 
 
 def test_blocks_are_cut_for_memory(tmp_path):

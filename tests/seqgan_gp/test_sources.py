@@ -4,14 +4,16 @@ import io
 import os
 import sys
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from gan_core import hub
 from gan_core.errors import DataError, GanError, UsageError
-from seqgan_gp import sources
-from seqgan_gp.sources import LINE_LIMIT, PIECE, open_source
+from seqgan_gp import cleaning, sources
+from seqgan_gp.cleaning import LINE_LIMIT
+from seqgan_gp.sources import PIECE, open_source
 
 
 def lines_of(spec, **options):
@@ -86,8 +88,8 @@ class TestFiles:
     def test_any_division_into_pieces(self, size):
         content = "é\r\n漢字\n\n😀x".encode()
         pieces = [content[at : at + size] for at in range(0, len(content), size)]
-        counts = sources.Counter()
-        assert b"".join(sources.clean_blocks(pieces, "f", "error", counts)).decode() == "é\n漢字\n\n😀x\n"
+        counts = Counter()
+        assert b"".join(cleaning.clean_blocks(pieces, "f", "error", counts)).decode() == "é\n漢字\n\n😀x\n"
         assert counts == {"lines": 4}
 
 
@@ -207,7 +209,7 @@ class TestLongLines:
     def test_what_ends_a_line_is_no_part_of_its_length(self, tmp_path, monkeypatch, size):
         """Wherever a piece of the file ends, between CR and LF too."""
         monkeypatch.setattr(sources, "PIECE", size)
-        monkeypatch.setattr(sources, "LINE_LIMIT", 6)
+        monkeypatch.setattr(cleaning, "LINE_LIMIT", 6)
         path = tmp_path / "f"
         path.write_bytes(b"123456\r\n1234567\r\n123456\r7\r\n")
         source = open_source(str(path))
