@@ -115,7 +115,7 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
         part.to(device)
     return Game(
         players["generator"], players["critic"], losses, penalties, make_prior(domain, parts, settings),
-        Engine(device, settings.precision, settings.compile), settings.seed, len(domain.labels),
+        Engine(device, settings.precision, settings.compile, settings.cuda_graphs), settings.seed, len(domain.labels),
         settings.accumulate,
     )  # fmt: skip
 

@@ -56,15 +56,21 @@ class Engine:
     precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; slopes and sums stay wide);
         auto, bf16 where the processor has it, else fp32.
     compile: by torch.compile, one graph a step; where that fails the step runs uncompiled, after one sentence.
+    cuda_graphs: the kernels of a step are recorded and replayed as one. Its random numbers stay those of its seed,
+        which a replay reads from the generator. Without CUDA it does nothing, after one sentence.
     """
 
     device: torch.device
     precision: str = "fp32"
     compile: bool = False
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         if self.precision == "auto":
             self.precision = "bf16" if has_bf16(self.device) else "fp32"
+        if self.cuda_graphs and self.device.type != "cuda":
+            print(f"--cuda-graphs needs an NVIDIA GPU and does nothing on {self.device}", file=sys.stderr)
+            self.cuda_graphs = False
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -87,7 +93,7 @@ class Engine:
             loss.backward()
             return each(Tensor.detach, rest)
 
-        return self._compiled(net, function, eager) if self.compile else eager
+        return self._compiled(net, function, eager) if self.compile or self.cuda_graphs else eager
 
     def _compiled(
         self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], eager: Callable[..., Nest]
@@ -103,9 +109,7 @@ class Engine:
             gradients, rest = torch.func.grad(loss_of, has_aux=True)(parameters)
             return gradients, each(Tensor.clone, rest)  # no view of another, which would be made again from its shape
 
-        # The step's own random numbers, not the compiler's: compiled and eager draw the same.
-        compiled = torch.compile(both, fullgraph=True, options={"fallback_random": True})
-        possible = True
+        compiled, possible = torch.compile(both, fullgraph=True, **self._compiler()), True
 
         def run(*args: Any) -> Nest:
             nonlocal possible
@@ -119,12 +123,21 @@ class Engine:
                 print(f"--compile is not possible here, going on without it: {reason}", file=sys.stderr)
                 possible = False
                 return eager(*args)
+            if self.cuda_graphs:  # the next replay writes where this one did
+                gradients, rest = each(Tensor.clone, (gradients, rest))
             for name, value in net.named_parameters():
                 if name in gradients:
                     value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
             return rest
 
         return run
+
+    def _compiler(self) -> dict[str, Any]:
+        """What torch.compile is told."""
+        if not self.compile:
+            return {"backend": "cudagraphs"}
+        # The step's own random numbers, not the compiler's: compiled and eager draw the same.
+        return {"options": {"fallback_random": True, "triton.cudagraphs": self.cuda_graphs}}
 
 
 class Step(nn.Module):

@@ -61,6 +61,7 @@ class Settings:
     device: str = option("auto", "cpu, cuda, cuda:1, mps, or auto", metavar="DEVICE")
     precision: str = option("fp32", "arithmetic of the networks", choices=PRECISIONS)
     compile: bool = option(False, "compile each step into one graph (torch.compile)")
+    cuda_graphs: bool = option(False, "record a step's kernels and replay them as one, on an NVIDIA GPU")
     threads: int = option(0, "CPU threads, 0 for as many as there are processors", low=0, high=4096, metavar="N")
     log_every: int = option(50, "write the losses every N steps, 0 for never", low=0, metavar="STEPS")
     sample_every: int = option(500, "write samples every N steps, 0 for never", low=0, metavar="STEPS")

@@ -17,7 +17,7 @@ from tests.toy import CPU, LABELLED, ToyDomain, game, labelled, play
 def gradients(parts, domain=None, **values):
     played = game(parts, domain, **values)
     real = (domain or ToyDomain()).batch(torch.arange(8).numpy(), CPU)
-    played.critic.learn = lambda: {"gradient": torch.zeros(()), "skipped": torch.zeros(())}
+    played.critic.learn = lambda parts: {"gradient": torch.zeros(()), "skipped": torch.zeros(())}
     with contextlib.redirect_stderr(io.StringIO()) as said:
         played.critic_step(real)
     assert not said.getvalue()  # it was compiled
@@ -107,3 +107,8 @@ def test_auto_precision_is_what_the_processor_is_fast_at(native, chosen, monkeyp
     monkeypatch.setattr(engine, "has_bf16", lambda device: native)
     assert Engine(CPU, precision="auto").precision == chosen
     assert game(["wasserstein", "gp"], precision="auto").engine.precision == chosen
+
+
+def test_cuda_graphs_without_cuda_are_one_sentence(capsys):
+    assert not Engine(CPU, cuda_graphs=True).cuda_graphs
+    assert capsys.readouterr().err.strip().splitlines() == ["--cuda-graphs needs an NVIDIA GPU and does nothing on cpu"]
