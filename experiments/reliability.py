@@ -150,9 +150,10 @@ def resumes(bench: Bench, domain: str, num: int) -> str:
 
     def one(case: tuple[str, list[int]]) -> str:
         recipe, steps = case
-        args = [*bench.runs[domain], "--recipe", recipe, "--decay-steps", str(STEPS), "--save-every", "0"]
+        what = ["--recipe", recipe, "--decay-steps", str(STEPS)]  # which a recipe's preset may set, and --steps else
+        args = [*bench.runs[domain], *what, "--save-every", "0"]
         name = f"{domain}-{recipe}"
-        wanted = digest(bench.train(domain, f"{name}-straight", "--recipe", recipe))
+        wanted = digest(bench.train(domain, f"{name}-straight", *what))
         codes = [bench.run(*args, "--outdir", name, "--steps", str(steps[0]))[0]]
         for step in [*steps[1:], STEPS]:
             codes.append(bench.run(f"train-{domain}", "--outdir", name, "--resume", "--steps", str(step))[0])
