@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.timing import processor
 from experiments.reliability import ROOT
 from gan_core.run import read_lines
 
@@ -75,7 +74,7 @@ def main() -> None:
         }
         rows += compared(domain, found)
     command = shlex.join(["python", "-m", "experiments.precision", *sys.argv[1:]])
-    rows += ["", f"{date.today()}, {processor()}, torch {torch.__version__}: `{command}`"]
+    rows += ["", f"{date.today()}, torch {torch.__version__}: `{command}`"]
     print("\n".join(rows))
     (args.outdir / "precision.md").write_text("\n".join(rows) + "\n")
 
