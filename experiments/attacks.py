@@ -257,7 +257,7 @@ def zip_bomb(scene: Scene, size: int, told: int) -> list[str]:
 
 
 def parquet(scene: Scene) -> list[str]:
-    """A data set in a folder, read by the `datasets` library, with its file changed."""
+    """A data set in parquet with its file changed."""
     name = scene.rng.choice(("text.parquet", "images.parquet"))
     return parquet_of(scene, name, mutated(scene.sound(name), scene.rng))
 
@@ -265,7 +265,9 @@ def parquet(scene: Scene) -> list[str]:
 def parquet_of(scene: Scene, name: str, content: bytes) -> list[str]:
     """The same with content of one's own."""
     scene.write("local/train.parquet", content)
-    return [*(TEXT if name == "text.parquet" else IMAGE), "--data", "hf:local"]
+    if name == "text.parquet":  # read by ourselves, or by the hub's library
+        return [*TEXT, "--data", scene.rng.choice(("local/train.parquet", "hf:local"))]
+    return [*IMAGE, "--data", "hf:local"]
 
 
 def parquet_table(scene: Scene, name: str, columns: dict[str, list]) -> list[str]:
