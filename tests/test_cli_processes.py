@@ -62,7 +62,7 @@ def start(*args, processes=2, **options):
 
 
 def ended(process):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -85,7 +85,7 @@ def steps_saved():
     return [int(path.name[5:]) for path in Path("runs").glob("*/checkpoints/step-*")]
 
 
-def waited(happened, seconds=100):
+def waited(happened, seconds=300):
     deadline = time.monotonic() + seconds
     while not happened() and time.monotonic() < deadline:
         time.sleep(0.2)
