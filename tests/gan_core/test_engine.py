@@ -24,11 +24,10 @@ def gradients(parts, domain=None, **values):
     return torch.cat([p.grad.flatten() for p in played.critic.net.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("penalty", ["gp", "r1"])
-def test_penalty_gradients_compiled_equal_eager(penalty):
+def test_penalty_gradients_compiled_equal_eager():
     """Trap 6: compilation that drops or refuses the penalty's gradient."""
-    eager = gradients(["wasserstein", penalty])
-    compiled = gradients(["wasserstein", penalty], compile=True)
+    eager = gradients(["wasserstein", "gp"])
+    compiled = gradients(["wasserstein", "gp"], compile=True)
     alone = gradients(["wasserstein"])
     assert not torch.allclose(eager, alone, atol=1e-3)  # the penalty has a gradient to lose
     torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
@@ -111,7 +110,7 @@ def test_every_recipes_step_has_the_gradients_of_float64(name, drawn_in_float32)
 
 
 def test_labels_and_codes_compiled_equal_eager():
-    parts = ["hinge", "projection", "acgan", "infogan"]
+    parts = ["hinge", "projection", "infogan"]
     eager, compiled = gradients(parts, labelled()), gradients(parts, labelled(), compile=True)
     torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(eager, gradients(parts, labelled(), seed=1), atol=1e-3)
