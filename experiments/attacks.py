@@ -265,9 +265,8 @@ def parquet(scene: Scene) -> list[str]:
 def parquet_of(scene: Scene, name: str, content: bytes) -> list[str]:
     """The same with content of one's own."""
     scene.write("local/train.parquet", content)
-    if name == "text.parquet":  # read by ourselves, or by the hub's library
-        return [*TEXT, "--data", scene.rng.choice(("local/train.parquet", "hf:local"))]
-    return [*IMAGE, "--data", "hf:local"]
+    ways = ("hf:local", "local/train.parquet")  # by the hub's library, or of text by ourselves
+    return [*TEXT, "--data", scene.rng.choice(ways)] if name == "text.parquet" else [*IMAGE, "--data", ways[0]]
 
 
 def parquet_table(scene: Scene, name: str, columns: dict[str, list]) -> list[str]:
