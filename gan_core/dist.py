@@ -71,12 +71,16 @@ def local_device(device: torch.device) -> torch.device:
     return device
 
 
+def wire() -> str:
+    """The device that messages between the processes leave from."""
+    return "cuda" if distributed.get_backend() == "nccl" else "cpu"
+
+
 def largest(number: int) -> int:
     """The largest of the numbers that the processes give."""
     if size() == 1:
         return number
-    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-    found = torch.tensor(number, device=device)
+    found = torch.tensor(number, device=wire())
     distributed.all_reduce(found, distributed.ReduceOp.MAX)
     return int(found)
 
@@ -89,7 +93,7 @@ def to_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """
     if size() == 1:
         return arrays
-    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    device = wire()
     mine = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
     lengths = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(size())]
     distributed.all_gather(lengths, torch.tensor([len(mine)], device=device))

@@ -26,6 +26,14 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of its own for a test that looks into it."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -16,13 +16,6 @@ from tests.image_gan.sets import encoded, noise, write_files, write_zip
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def divided(monkeypatch):
     """Divide images into parts of at least so many, for so many processes."""
 

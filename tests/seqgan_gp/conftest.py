@@ -5,15 +5,28 @@ import pytest
 import gan_core.files
 from gan_core import pool
 from seqgan_gp import sources
+from seqgan_gp.sources import Source
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def cache(cache, monkeypatch):
     """A cache of its own, on a disk that needs no flushing."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
     monkeypatch.setattr(gan_core.files, "sync", lambda path: None)
-    return folder
+    return cache
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """How often a source was read through, as a list that grows."""
+    passes = []
+    numbered_blocks = Source.numbered_blocks
+
+    def counted(self, part=None):
+        passes.append(self.description)
+        return numbered_blocks(self, part)
+
+    monkeypatch.setattr(Source, "numbered_blocks", counted)
+    return passes
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from seqgan_gp import corpus as corpora
 from seqgan_gp import preparation
 from seqgan_gp.corpus import open_rows, plain_rows, prepare, row_hashes
 from seqgan_gp.lines import END
-from seqgan_gp.sources import Source
 from seqgan_gp.tokenizer import ByteTokenizer, train
 
 WORDS = ["the", "a", "cat", "dog", "mat", "log", "sat", "on", "saw", "ran", "`", "é"]
@@ -30,31 +29,10 @@ def rows_of(rows):
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
 def file(tmp_path, cache):
     path = tmp_path / "lines.txt"
     path.write_text("\n".join(sentences(2000)), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-def readings(monkeypatch):
-    """How often a source was read through, as a list that grows."""
-    passes = []
-    numbered_blocks = Source.numbered_blocks
-
-    def counted(self, part=None):
-        passes.append(self.description)
-        return numbered_blocks(self, part)
-
-    monkeypatch.setattr(Source, "numbered_blocks", counted)
-    return passes
 
 
 class TestRows:

@@ -14,7 +14,6 @@ from seqgan_gp.corpus import open_rows, plain_rows, prepare
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.joined import JoinedRows, several
 from seqgan_gp.settings import TEXT
-from seqgan_gp.sources import Source
 from tests.seqgan_gp.test_corpus import sentences
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -29,20 +28,6 @@ def write(path, lines):
 @pytest.fixture
 def two(tmp_path):
     return write(tmp_path / "a.txt", sentences(1500)), write(tmp_path / "b.txt.gz", sentences(700, 1))
-
-
-@pytest.fixture
-def encoded(monkeypatch):
-    """The sources that were read through, as a list that grows."""
-    passes = []
-    numbered_blocks = Source.numbered_blocks
-
-    def counted(self, part=None):
-        passes.append(self.description)
-        return numbered_blocks(self, part)
-
-    monkeypatch.setattr(Source, "numbered_blocks", counted)
-    return passes
 
 
 class TestRows:
@@ -92,21 +77,21 @@ class TestCorpus:
         assert len({whole.fingerprint, first.fingerprint, second.fingerprint, prepare(f"{b},{a}").fingerprint}) == 4
 
     @pytest.mark.parametrize("kind", ["char", "byte", "bpe"])
-    def test_each_is_prepared_once(self, tmp_path, two, encoded, kind):
+    def test_each_is_prepared_once(self, tmp_path, two, readings, kind):
         a, b = two
         c = write(tmp_path / "c.txt", sentences(900, 2))
         how = dict(tokenizer=kind, vocab_size=290 if kind == "bpe" else None)
         prepare(a, **how)
-        read = len(encoded)
+        read = len(readings)
         prepare(f"{a},{b}", **how)
-        assert set(encoded[read:]) == {b}  # what the first was alone, it is beside others
-        read = len(encoded)
+        assert set(readings[read:]) == {b}  # what the first was alone, it is beside others
+        read = len(readings)
         prepare(f"{a},{b}", **how), prepare(f"{a},{b},{c}", **how)
-        assert set(encoded[read:]) == {c}
+        assert set(readings[read:]) == {c}
         if kind == "byte":
-            read = len(encoded)
+            read = len(readings)
             prepare(f"{c},{b}", **how), prepare(b, **how)
-            assert len(encoded) == read
+            assert len(readings) == read
 
     def test_nothing_is_copied(self, two):
         whole = prepare(",".join(two))

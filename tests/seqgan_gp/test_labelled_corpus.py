@@ -11,7 +11,6 @@ from gan_core.errors import DataError
 from seqgan_gp import labelled, preparation
 from seqgan_gp.corpus import open_rows, plain_rows, prepare
 from seqgan_gp.lines import END
-from seqgan_gp.sources import Source
 from seqgan_gp.tokenizer import ByteTokenizer
 from tests.seqgan_gp.test_corpus import sentences
 
@@ -41,27 +40,6 @@ def found(corpus):
 
 def same_rows(a, b):
     return a.train.tobytes() == b.train.tobytes() and a.heldout.tobytes() == b.heldout.tobytes()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
-    return folder
-
-
-@pytest.fixture
-def readings(monkeypatch):
-    """How often a source was read through, as a list that grows."""
-    passes = []
-    numbered_blocks = Source.numbered_blocks
-
-    def counted(self, part=None):
-        passes.append(self.description)
-        return numbered_blocks(self, part)
-
-    monkeypatch.setattr(Source, "numbered_blocks", counted)
-    return passes
 
 
 @pytest.fixture
