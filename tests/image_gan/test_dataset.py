@@ -17,13 +17,6 @@ from image_gan.sources import Source, ZipSource
 from tests.image_gan.sets import cifar_batch, encoded, noise, write_files, write_mnist, write_zip
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("SEQGAN_GP_CACHE", str(folder))
-    return folder
-
-
 def save(path, images, **labels):
     np.savez(path, images=images, **labels)
     return str(path)
