@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.cost import Work, cost_of
 from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, as_fast, ready, report
 from benchmarks.timing import in_turns, peaks
+from benchmarks.work import Work, cost_of
 from gan_core.game import Game
 
 SIZES = ("text-512", "resnet-wgan-gp")

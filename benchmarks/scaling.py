@@ -3,7 +3,7 @@
     python -m benchmarks.scaling [--rounds N] [--precision P] [--compile]
 
 The points of an axis take turns. A slope is that of the least-squares line through log time against log size; the
-FLOPs are those of `benchmarks.cost`. The time is a critic step's, and for the number of critic steps an iteration's.
+FLOPs are those of `benchmarks.work`. The time is a critic step's, and for the number of critic steps an iteration's.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.cost import cost_of
 from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, ready, report
 from benchmarks.timing import in_turns
+from benchmarks.work import cost_of
 
 
 @dataclass(frozen=True)

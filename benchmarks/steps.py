@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain import Plain, TextCritic, TextGenerator, image_critic, image_generator
 from benchmarks.timing import Timed, in_turns, machine, peaks
+from benchmarks.work import cost_of
 from gan_core.build import build, make_parts
 from gan_core.engine import pick_device, use_threads
 from gan_core.game import Game
@@ -46,6 +46,7 @@ CASES = {
     "resnet-wgan-gp": Case("ResNet-32, WGAN-GP (paper)", IMAGE, "wgan-gp", {}),
     "resnet-sngan": Case("ResNet-32, SNGAN (paper)", IMAGE, "sngan", {}),
 }
+TURN = 1.0  # seconds
 VARIANTS = {
     "fp32": {}, "fp32 compiled": {"compile": True}, "bf16": {"precision": "bf16"},
     "bf16 compiled": {"precision": "bf16", "compile": True},
@@ -92,23 +93,6 @@ class Setting:
         game.generator_step(self.for_generator, self.device)
 
 
-def floor(setting: Setting, plain: Plain) -> float:
-    """The fewest floating-point operations that a critic step can do with these networks.
-
-    Fakes are a forward pass of the generator; reals and fakes two of the critic, and four backward; the slope of a
-    penalty one forward and one back, and its own gradient two more.
-    """
-
-    def forward(net: torch.nn.Module, *shape: int) -> float:
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            net(torch.zeros(setting.settings.batch_size, *shape, device=setting.device))
-        return float(counter.get_total_flops())
-
-    passes = 6 if plain.hinge else 10
-    return forward(plain.generator, 128) + passes * forward(plain.critic, *setting.real.x.shape[1:])
-
-
 def measure(case: Case, rounds: int, device: torch.device, whole: bool, **given: Any) -> dict[str, Any]:
     """Time the plain step and the variants of a case in turns."""
     setting = Setting(case, device, **given)
@@ -117,11 +101,12 @@ def measure(case: Case, rounds: int, device: torch.device, whole: bool, **given:
     contiguous = setting.real.x.contiguous()
     tasks: dict[str, Callable[[], object]] = {"plain": lambda: plain.critic_step(contiguous)}
     tasks |= {name: lambda game=game: game.critic_step(setting.real) for name, game in games.items()}
-    found = {"title": case.title, "gflop": floor(setting, plain) / 1e9, "critic step": in_turns(tasks, rounds, device)}
+    gflop = cost_of(setting, games["fp32"]).critic_step.flops / 1e9
+    found = {"title": case.title, "gflop": gflop, "critic step": in_turns(tasks, rounds, device, TURN)}
     if whole:
         tasks = {"plain": lambda: plain.iteration(lambda: contiguous, device)}
         tasks |= {name: lambda game=game: setting.iteration(game) for name, game in games.items()}
-        found["iteration"] = in_turns(tasks, max(5, rounds // 2), device)
+        found["iteration"] = in_turns(tasks, max(5, rounds // 2), device, TURN)
     return found
 
 

@@ -26,23 +26,31 @@ class Timed:
     high: float
 
 
-def in_turns(tasks: Mapping[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, Timed]:
-    """Time tasks in `rounds` rounds, each once a round, after one call of each that is not timed."""
+def in_turns(
+    tasks: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, turn: float = 0.0
+) -> dict[str, Timed]:
+    """Time tasks in `rounds` rounds, each once a round, after two calls of each that do not count.
 
-    def once(task: Callable[[], object]) -> float:
+    turn: seconds of calls in a row that make a turn, at least one: a step in training follows one like itself, and
+        finds its weights where the processor left them.
+    """
+
+    def once(task: Callable[[], object], calls: int = 1) -> float:
         wait(device)
         began = time.perf_counter()
-        task()
+        for _ in range(calls):
+            task()
         wait(device)
-        return time.perf_counter() - began
+        return (time.perf_counter() - began) / calls
 
     for task in tasks.values():
         task()
+    calls = {name: max(1, round(turn / once(task))) for name, task in tasks.items()}
     names = list(tasks)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:  # nobody is always the first
-            taken[name].append(once(tasks[name]))
+            taken[name].append(once(tasks[name], calls[name]))
     plain = taken[names[0]]
     found = {}
     for name, seconds in taken.items():

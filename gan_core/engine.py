@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +79,15 @@ class Engine:
             return torch.autocast(self.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
-    def differentiated(self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]]) -> Callable[..., Nest]:
+    def differentiated(
+        self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], beside: Sequence[nn.Module] = ()
+    ) -> Callable[..., Nest]:
         """A step's loss as a function that leaves the loss's gradients in a network.
 
         function: what computes the loss, a scalar, and anything else that is wanted of it. Called with the same
             arguments, what is returned adds the loss's gradients to those of the network's parameters and gives the
             rest, without a graph.
+        beside: the other networks that the function calls.
         """
 
         def eager(*args: Any) -> Nest:
@@ -93,21 +96,32 @@ class Engine:
             loss.backward()
             return each(Tensor.detach, rest)
 
-        return self._compiled(net, function, eager) if self.compile or self.cuda_graphs else eager
+        if not (self.compile or self.cuda_graphs):
+            return eager
+        return self._compiled(Step(nn.ModuleList([net, *beside]), function), eager)
 
-    def _compiled(
-        self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], eager: Callable[..., Nest]
-    ) -> Callable[..., Nest]:
-        """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it."""
-        step = Step(net, function)
+    def _compiled(self, step: "Step", eager: Callable[..., Nest]) -> Callable[..., Nest]:
+        """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it.
 
-        def both(parameters: dict[str, Tensor], *args: Any) -> tuple[dict[str, Tensor], Nest]:
+        What networks keep in buffers, as batch norm its averages, comes back from the graph as new values of them.
+        """
+        net = step.nets[0]
+
+        def both(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], *args: Any
+        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Nest]:
             def loss_of(parameters: dict[str, Tensor]) -> tuple[Tensor, Nest]:
+                state = {f"nets.0.{name}": value for name, value in parameters.items()}
+                kept = {name: value.clone() for name, value in buffers.items()}
                 with self.autocast():
-                    return functional_call(step, {f"net.{name}": value for name, value in parameters.items()}, args)
+                    loss, rest = functional_call(step, state | kept, args)
+                return loss, (kept, rest)
 
-            gradients, rest = torch.func.grad(loss_of, has_aux=True)(parameters)
-            return gradients, each(Tensor.clone, rest)  # no view of another, which would be made again from its shape
+            gradients, (kept, rest) = torch.func.grad(loss_of, has_aux=True)(parameters)
+            # Each as its parameter lies in memory: a fused optimiser reads both by their addresses alone.
+            gradients = {name: torch.empty_like(parameters[name]).copy_(value) for name, value in gradients.items()}
+            # no view of another, which would be made again from its shape
+            return gradients, kept, each(Tensor.clone, rest)
 
         compiled, possible = torch.compile(both, fullgraph=True, **self._compiler()), True
 
@@ -116,13 +130,16 @@ class Engine:
             if not possible:
                 return eager(*args)
             parameters = {name: value.detach() for name, value in net.named_parameters() if value.requires_grad}
+            buffers = dict(step.named_buffers())
             try:
-                gradients, rest = compiled(parameters, *args)
+                gradients, kept, rest = compiled(parameters, buffers, *args)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
                 reason = first_line(error)
                 print(f"--compile is not possible here, going on without it: {reason}", file=sys.stderr)
                 possible = False
                 return eager(*args)
+            if buffers:
+                torch._foreach_copy_(list(buffers.values()), [kept[name] for name in buffers])
             if self.cuda_graphs:  # the next replay writes where this one did
                 gradients, rest = each(Tensor.clone, (gradients, rest))
             for name, value in net.named_parameters():
@@ -141,11 +158,11 @@ class Engine:
 
 
 class Step(nn.Module):
-    """A function of a network, with the network in it: so that the function can be asked at other parameters."""
+    """A function of networks, with them in it: so that the function can be asked at other parameters of theirs."""
 
-    def __init__(self, net: nn.Module, function: Callable[..., Any]) -> None:
+    def __init__(self, nets: nn.ModuleList, function: Callable[..., Any]) -> None:
         super().__init__()
-        self.net, self.function = net, function
+        self.nets, self.function = nets, function
 
     def forward(self, *args: Any) -> Any:
         return self.function(*args)

@@ -116,8 +116,8 @@ class Game:
         self.step = 0
         self.critic_turns = 0
         refuse_critic(critic.net, losses, penalties, num_classes)
-        self._critic_gradients = engine.differentiated(critic.net, self._critic_terms)
-        self._generator_gradients = engine.differentiated(generator.net, self._generator_terms)
+        self._critic_gradients = engine.differentiated(critic.net, self._critic_terms, [generator.net])
+        self._generator_gradients = engine.differentiated(generator.net, self._generator_terms, [critic.net])
 
     @property
     def parts(self) -> list[Part]:

@@ -11,9 +11,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gan_core.activations import relu
+from gan_core.convolution import convolve
 from gan_core.critic import wide
 
 INITS = ("paper", "torch")
@@ -27,7 +27,7 @@ class Conv(nn.Conv1d):
         self.weight = nn.Parameter(channels_last(self.weight.detach()))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight.unsqueeze(2), self.bias, padding=(0, self.kernel_size[0] // 2))
+        return convolve(x, self.weight.unsqueeze(2), self.bias, (1, 1), (0, self.kernel_size[0] // 2))
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -4,16 +4,17 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import cost, gpu, gpu_train, memory, scaling
+from benchmarks import gpu, gpu_train, memory, scaling, work
 from benchmarks.__main__ import main
 from benchmarks.plain import ImageBlock, gradient_penalty
-from benchmarks.steps import CASES, Setting, floor, table
+from benchmarks.steps import CASES, Setting, table
 from benchmarks.tables import Row
 from benchmarks.tables import table as table_of_rows
 from benchmarks.timing import Timed, in_turns
@@ -58,7 +59,6 @@ def test_every_case_has_networks_of_the_published_size_on_both_sides(name):
     plain, game = setting.plain(), setting.game()
     for theirs, ours in ((plain.generator, game.generator.net), (plain.critic, game.critic.net)):
         assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
-    assert floor(setting, plain) > 0
     small = setting.real.x[:2]
     assert torch.isfinite(plain.critic_step(small))
 
@@ -66,10 +66,16 @@ def test_every_case_has_networks_of_the_published_size_on_both_sides(name):
 def test_tasks_take_turns_and_the_table_gives_ratios():
     order = []
     timed = in_turns({"plain": lambda: order.append("a"), "fp32": lambda: order.append("b")}, 3, CPU)
-    assert order == ["a", "b", "a", "b", "b", "a", "a", "b"] and timed["plain"].ratio == 1
+    assert order == ["a", "b", "a", "b", "a", "b", "b", "a", "a", "b"] and timed["plain"].ratio == 1
     found = {"title": "T", "gflop": 10.0, "critic step": {"plain": Timed(1, 1, 1, 1), "fp32": Timed(0.5, 2, 1.5, 3)}}
     row = table([found], {"fp32": 40.0}).splitlines()[-1]
     assert row == "| T | critic step | fp32 | 500.0 | 2.00 (1.50, 3.00) | 20 (50%) |"
+
+
+def test_a_turn_is_as_many_calls_as_fit():
+    calls = []
+    in_turns({"short": lambda: (calls.append(1), time.sleep(0.01))}, 2, CPU, turn=0.1)
+    assert 2 + 2 * 5 <= len(calls) <= 2 + 2 * 10
 
 
 def test_a_block_adds_its_shortcut():
@@ -79,7 +85,7 @@ def test_a_block_adds_its_shortcut():
 
 def test_the_cost_of_text_is_that_of_its_convolutions():
     setting = Setting(CASES["text-128"], CPU, width=16, batch_size=4, seq_len=8)
-    found = cost.cost_of(setting, setting.game(compile=False))
+    found = work.cost_of(setting, setting.game(compile=False))
     symbols, rows, products = setting.domain.tokenizer.size, 4 * 8, np.array([5 * 16 * 16] * 10, np.float64)
     linear, blocks, ends = 2.0 * 4 * 128 * 8 * 16, 2.0 * rows * products.sum(), 2.0 * rows * symbols * 16
     generator, critic = linear + blocks + ends, ends + blocks + 2.0 * 4 * 8 * 16
@@ -90,17 +96,18 @@ def test_the_cost_of_text_is_that_of_its_convolutions():
 
 
 def test_a_product_moves_its_operands_and_its_result():
-    work = cost.forward(torch.nn.Linear(3, 5, bias=False), torch.empty(2, 3, device="meta"))
-    assert (work.flops, work.moved) == (2 * 2 * 3 * 5, 2 * 3 + 3 * 5 + 2 * 5)
-    assert (work + cost.Work(learned=10)).bytes(2) == 2 * work.moved + 280
+    found = work.forward(torch.nn.Linear(3, 5, bias=False), torch.empty(2, 3, device="meta"))
+    assert (found.flops, found.moved) == (2 * 2 * 3 * 5, 2 * 3 + 3 * 5 + 2 * 5)
+    assert (found + work.Work(learned=10)).bytes(2) == 2 * found.moved + 280
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_two_counts_of_a_critic_step_agree(name):
-    given = {"width": 16, "batch_size": 4}
-    setting = Setting(CASES[name], CPU, **given)
-    ours, counted = cost.cost_of(setting).critic_step.flops, floor(setting, setting.plain())
-    assert ours <= counted <= 1.15 * ours  # the toolkit has the 1x1 convolutions of images on the smaller map
+def test_the_cost_of_a_resnet_has_a_mean_in_its_convolution():
+    setting = Setting(CASES["resnet-wgan-gp"], CPU, width=16, batch_size=4)
+    pixels = 2.0 * 4 * 16 * 16  # products of a pixel of 16 channels in a batch of 4
+    first = 2.0 * 4 * 16 * 3 * (9 * 32**2 + 16**2) + pixels * 16 * 16**2  # 3x3 and 1x1 from pixels; 4x4 of stride 2
+    second = pixels * (9 * 16**2 + 16 * 8**2 + 8**2)
+    critic = first + second + pixels * 4 * 9 * 8**2 + 2.0 * 4 * 16
+    assert work.forward(setting.game().critic.net, setting.real.x.to("meta"), None).flops == critic
 
 
 def test_a_slope_is_the_exponent_of_a_power():

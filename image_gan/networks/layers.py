@@ -7,6 +7,7 @@ No activation works in place, since at the head of a residual branch it would ov
 import torch
 from torch import Tensor, nn
 
+from gan_core.convolution import Conv2d, DoublingConv2d, HalvingConv2d
 from gan_core.critic import wide
 from gan_core.dist import BatchNorm2d
 
@@ -41,12 +42,27 @@ def biased(kind: str) -> bool:
 
 def conv(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     """A 3x3 convolution that keeps the size, or with stride 2 halves it."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
+    return Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
+
+
+def conv_halved(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size, then the means of squares of 2x2."""
+    return HalvingConv2d(inputs, outputs, 3, padding=1)
+
+
+def doubled_conv(inputs: int, outputs: int) -> nn.Conv2d:
+    """Twice the size by nearest neighbours, then a 3x3 convolution that keeps it."""
+    return DoublingConv2d(inputs, outputs, 3, padding=1)
+
+
+def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 1x1 convolution."""
+    return Conv2d(inputs, outputs, 1)
 
 
 def down(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     """A 4x4 convolution that halves the size."""
-    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+    return Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
 
 
 def up(inputs: int, outputs: int, bias: bool = True) -> nn.ConvTranspose2d:

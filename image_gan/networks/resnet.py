@@ -9,7 +9,20 @@ asks for, and the critic halves until 7 to 13 pixels a side are left: 8 at 32 pi
 from torch import Tensor, nn
 
 from gan_core.activations import ReLU
-from image_gan.networks.layers import Labelled, Layers, Pixels, ToMap, Trunk, conv, halvings, norm
+from gan_core.convolution import Halve
+from image_gan.networks.layers import (
+    Labelled,
+    Layers,
+    Pixels,
+    ToMap,
+    Trunk,
+    conv,
+    conv_halved,
+    doubled_conv,
+    halvings,
+    norm,
+    pointwise,
+)  # fmt: skip
 from image_gan.networks.shape import Shape
 
 SMALLEST = 4
@@ -34,10 +47,9 @@ class Residual(Labelled):
 
 def up_block(width: int, kind: str, classes: int = 0) -> Residual:
     """Twice the size, by nearest neighbours."""
-    twice = nn.Upsample(scale_factor=2)
-    before = [*norm(kind, width, classes), ReLU(), twice, conv(width, width)]
+    before = [*norm(kind, width, classes), ReLU(), doubled_conv(width, width)]
     after = [*norm(kind, width, classes), ReLU(), conv(width, width)]
-    return Residual([*before, *after], [nn.Conv2d(width, width, 1), twice])
+    return Residual([*before, *after], [pointwise(width, width), nn.Upsample(scale_factor=2)])
 
 
 def plain_block(width: int, kind: str) -> Residual:
@@ -49,17 +61,15 @@ def plain_block(width: int, kind: str) -> Residual:
 
 def down_block(width: int, kind: str) -> Residual:
     """Half the size, by means."""
-    half = nn.AvgPool2d(2)
     before = [*norm(kind, width), ReLU(), conv(width, width)]
-    after = [*norm(kind, width), ReLU(), conv(width, width), half]
-    return Residual([*before, *after], [half, nn.Conv2d(width, width, 1)])
+    after = [*norm(kind, width), ReLU(), conv_halved(width, width)]
+    return Residual([*before, *after], [Halve(), pointwise(width, width)])
 
 
 def first_block(channels: int, width: int) -> Residual:
     """Half the size, from pixels: nothing normalises or activates them ("optimised" in the authors' code)."""
-    half = nn.AvgPool2d(2)
-    branch = [conv(channels, width), ReLU(), conv(width, width), half]
-    return Residual(branch, [half, nn.Conv2d(channels, width, 1)])
+    branch = [conv(channels, width), ReLU(), conv_halved(width, width)]
+    return Residual(branch, [Halve(), pointwise(channels, width)])
 
 
 class Pool(nn.Module):

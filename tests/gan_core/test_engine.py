@@ -41,6 +41,18 @@ def test_penalty_gradients_compiled_equal_eager():
     torch.testing.assert_close(compiled, eager, rtol=1e-5, atol=1e-5)
 
 
+def test_a_compiled_gradient_lies_in_memory_as_its_parameter_does():
+    """Trap: a fused optimiser reads both by their addresses, and torch.compile lays gradients out as it likes."""
+    net, x = torch.nn.Linear(3, 4, bias=False), torch.randn(3, 4)
+    optimiser, before = torch.optim.Adam(net.parameters(), fused=True), net.weight.detach().clone()
+    step = Engine(CPU, compile=True).differentiated(net, lambda x: ((net.weight.t() * x).sum(), x + 1))
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        step(x)
+    assert not said.getvalue() and net.weight.grad.stride() == net.weight.stride() != x.t().stride()
+    optimiser.step()
+    torch.testing.assert_close((before - net.weight).sign(), x.t().sign())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, p in REGISTRY.items() if issubclass(p, Penalty)])
 def test_every_penalty_compiled_equals_eager(name):

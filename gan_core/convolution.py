@@ -1,0 +1,205 @@
+"""Convolutions and means whose gradients can be differentiated again, as a gradient penalty does, for what they cost.
+
+A convolution is linear in its input and in its weight. So both of its gradients are, each in what it is made of, and
+their gradients are the same three maps again. PyTorch computes them so the first time only: the second time it takes
+a weight's gradient as a convolution by a kernel as large as the maps, and sends zeros back through a mean.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
+
+Pair = tuple[int, int]
+
+
+def by_bias(g: Tensor, bias: Tensor) -> Tensor:
+    """The gradient by a bias (C,) of maps (B, C, H, W), summed as wide as the bias is."""
+    return g.sum((0, 2, 3), dtype=bias.dtype)
+
+
+class Convolved(Function):
+    """(x, weight, bias) -> the convolution; a bias, if any, is in no gradient but its own."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
+        return functional.conv2d(x, weight, None if bias is None else bias.to(x.dtype), stride, padding)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        x, weight, bias, *ctx.how = inputs
+        ctx.save_for_backward(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple:
+        x, weight, bias = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        by_x = ByInput.apply(g, weight, None, x.shape, *ctx.how) if wanted[0] else None
+        by_weight = ByWeight.apply(g, x, weight.shape, *ctx.how) if wanted[1] else None
+        return by_x, by_weight, by_bias(g, bias) if wanted[2] else None, None, None
+
+
+class ByInput(Function):
+    """(g, weight, bias) -> the convolution's gradient by its input: its transpose, which may have a bias too."""
+
+    @staticmethod
+    def forward(
+        g: Tensor, weight: Tensor, bias: Tensor | None, shape: torch.Size, stride: Pair, padding: Pair
+    ) -> Tensor:
+        # An input of odd size ends in places that no output saw.
+        more = [
+            n - (out - 1) * s + 2 * p - k
+            for n, out, s, p, k in zip(shape[2:], g.shape[2:], stride, padding, weight.shape[2:], strict=True)
+        ]
+        return functional.conv_transpose2d(g, weight, None if bias is None else bias.to(g.dtype), stride, padding, more)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        g, weight, bias, _, *ctx.how = inputs
+        ctx.save_for_backward(g, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, h: Tensor) -> tuple:
+        g, weight, bias = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        by_g = Convolved.apply(h, weight, None, *ctx.how) if wanted[0] else None
+        by_weight = ByWeight.apply(g, h, weight.shape, *ctx.how) if wanted[1] else None
+        return by_g, by_weight, by_bias(h, bias) if wanted[2] else None, None, None, None
+
+
+class ByWeight(Function):
+    """(g, x) -> the convolution's gradient by its weight."""
+
+    @staticmethod
+    def forward(g: Tensor, x: Tensor, shape: torch.Size, stride: Pair, padding: Pair) -> Tensor:
+        _, channels, height, width = shape
+        together = (height * width * channels, 1, width * channels, channels)
+        like = torch.empty_strided(shape, together, dtype=g.dtype, device=g.device)
+        return torch.ops.aten.convolution_backward(
+            g, x, like, None, list(stride), list(padding), [1, 1], False, [0, 0], 1, [False, True, False]
+        )[1]  # fmt: skip
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        g, x, _, *ctx.how = inputs
+        ctx.save_for_backward(g, x)
+
+    @staticmethod
+    def backward(ctx: Any, h: Tensor) -> tuple:
+        g, x = ctx.saved_tensors
+        by_g = Convolved.apply(x, h, None, *ctx.how) if ctx.needs_input_grad[0] else None
+        by_x = ByInput.apply(g, h, None, x.shape, *ctx.how) if ctx.needs_input_grad[1] else None
+        return by_g, by_x, None, None, None
+
+
+class Halved(Function):
+    """Maps (B, C, H, W) -> the means of their squares of 2x2, (B, C, H / 2, W / 2)."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return functional.avg_pool2d(x, 2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None: ...
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return Spread.apply(g)
+
+
+class Spread(Function):
+    """The transpose of `Halved`: a quarter of each value in each place of a square."""
+
+    @staticmethod
+    def forward(g: Tensor) -> Tensor:
+        return functional.interpolate(g, scale_factor=2.0) / 4
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None: ...
+
+    @staticmethod
+    def backward(ctx: Any, h: Tensor) -> Tensor:
+        return Halved.apply(h)
+
+
+# Looked into by torch.compile, a Function has the wrong gradients where a gradient is taken inside of a gradient. So
+# it is told to look away: what it then compiles are the operations that the Function, asked as it is, carries out.
+@torch.compiler.allow_in_graph
+def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
+    """`Convolved`."""
+    return Convolved.apply(x, weight, bias, stride, padding)
+
+
+@torch.compiler.allow_in_graph
+def transposed(
+    g: Tensor, weight: Tensor, bias: Tensor | None, shape: torch.Size, stride: Pair, padding: Pair
+) -> Tensor:
+    """`ByInput`."""
+    return ByInput.apply(g, weight, bias, shape, stride, padding)
+
+
+@torch.compiler.allow_in_graph
+def halved(x: Tensor) -> Tensor:
+    """`Halved`."""
+    return Halved.apply(x)
+
+
+def narrow(*tensors: Tensor) -> list[Tensor]:
+    """In the type that autocast has for products, where it is on: backward it is off, and the types must agree."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return list(tensors)
+    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
+    """As torch.nn.functional.conv2d of one group: x (B, C, H, W), weight (C', C, K, K'), bias (C',)."""
+    if not torch.compiler.is_compiling():
+        return functional.conv2d(x, weight, bias, stride, padding)
+    return convolved(*narrow(x, weight), bias, stride, padding)
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution of one group, of any stride."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, self.weight, self.bias, self.stride, self.padding)  # type: ignore[arg-type]
+
+
+class Halve(nn.Module):
+    """Maps (B, C, H, W) -> the means of their squares of 2x2, (B, C, H / 2, W / 2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return halved(x) if torch.compiler.is_compiling() else functional.avg_pool2d(x, 2)
+
+
+def over_squares(weight: Tensor) -> Tensor:
+    """The sum of a 3x3 kernel's four places in one of 4x4."""
+    return sum(functional.pad(weight, (a, 1 - a, b, 1 - b)) for a in (0, 1) for b in (0, 1))  # type: ignore
+
+
+class HalvingConv2d(Conv2d):
+    """A 3x3 convolution and the means of its squares of 2x2, (B, C, H, W) -> (B, C', H / 2, W / 2).
+
+    As one 4x4 convolution of stride 2, the mean of four shifted ones: 16 products a mean instead of 36.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(x, over_squares(self.weight) / 4, self.bias, (2, 2), (1, 1))
+
+
+class DoublingConv2d(Conv2d):
+    """A 3x3 convolution of a map doubled by nearest neighbours, (B, C, H, W) -> (B, C', 2 H, 2 W).
+
+    As one transposed 4x4 convolution of stride 2: 4 products a value instead of 9.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, height, width = x.shape
+        spread = over_squares(self.weight.transpose(0, 1).flip(2, 3))
+        shape = torch.Size((batch, self.out_channels, 2 * height, 2 * width))
+        if not torch.compiler.is_compiling():
+            return functional.conv_transpose2d(x, spread, self.bias, (2, 2), (1, 1))
+        return transposed(*narrow(x, spread), self.bias, shape, (2, 2), (1, 1))
