@@ -124,13 +124,14 @@ class Engine:
             return gradients, kept, each(Tensor.clone, rest)
 
         compiled, possible = torch.compile(both, fullgraph=True, **self._compiler()), True
+        learning = {name: value for name, value in net.named_parameters() if value.requires_grad}
+        buffers = dict(step.named_buffers())
 
         def run(*args: Any) -> Nest:
             nonlocal possible
             if not possible:
                 return eager(*args)
-            parameters = {name: value.detach() for name, value in net.named_parameters() if value.requires_grad}
-            buffers = dict(step.named_buffers())
+            parameters = {name: value.detach() for name, value in learning.items()}
             try:
                 gradients, kept, rest = compiled(parameters, buffers, *args)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
@@ -142,9 +143,8 @@ class Engine:
                 torch._foreach_copy_(list(buffers.values()), [kept[name] for name in buffers])
             if self.cuda_graphs:  # the next replay writes where this one did
                 gradients, rest = each(Tensor.clone, (gradients, rest))
-            for name, value in net.named_parameters():
-                if name in gradients:
-                    value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
+            for name, value in learning.items():
+                value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
             return rest
 
         return run

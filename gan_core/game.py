@@ -35,6 +35,7 @@ class Player:
         self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
         self.lr = optimiser.param_groups[0]["lr"]
         self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
+        self.parameters = list(net.parameters())
         self.steps = 0
 
     @property
@@ -49,12 +50,12 @@ class Player:
         parts: of the batch, whose gradients were added up.
         """
         if parts > 1:
-            torch._foreach_div_([p.grad for p in self.net.parameters() if p.grad is not None], parts)
+            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], parts)
         for constraint in self.constraints:
             cost = constraint.cost(self.net)
             if cost is not None:
                 (cost / dist.size()).backward()
-        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         dist.add_up(gradients)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         finite = torch.isfinite(norm)
@@ -71,7 +72,7 @@ class Player:
         if self.average is None:
             return
         weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), weight)
+        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, weight)
         for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
             mine.copy_(its)
 
