@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import memory, processes, scaling, steps
+from benchmarks import feeding, memory, processes, scaling, steps
 from benchmarks.tables import Row, arguments, as_fast, ready, report
 from benchmarks.timing import in_turns, peaks
 
@@ -50,6 +50,7 @@ PIECES: dict[str, Callable[[int, torch.device, bool], list[Row]]] = {
     "scaling": scaling.measure,
     "memory": lambda rounds, device, quick: memory.measure(1, device, quick),  # it hardly varies
     "processes": processes.measure,
+    "feeding": feeding.measure,
 }
 
 

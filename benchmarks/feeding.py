@@ -8,7 +8,6 @@ for images (their ResNet for CIFAR-10). Without --images the images are noise; C
 thing.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -18,38 +17,45 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.tables import Row, arguments, ready, report
+from benchmarks.timing import wait
 from gan_core.build import build, make_parts
-from gan_core.engine import use_threads
 from gan_core.options import Kind, settle
 from gan_core.randomness import reseed, shuffled
+from gan_core.sample import Sample
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.settings import TEXT
 
-CPU = torch.device("cpu")
 FED = 200  # batches a round
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = arguments(__doc__)
     parser.add_argument("--lines", default="wordnet", help="lines to feed, as for train-text  [wordnet]")
     parser.add_argument("--images", help="images to feed, as for train-image  [noise]")
-    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    use_threads(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; {args.rounds} rounds in turn, medians\n")
-    print("| data | opened, and again (s) | a batch (ms) | batches/s | a critic step (ms) | fed / taken (min, max) |")
-    print("|---|---:|---:|---:|---:|---:|")
-    print(row("text", TEXT, TextDomain, args.rounds, data=args.lines), flush=True)
+    device = ready(args)
+    report(measure(args.rounds, device, args.quick, args.lines, args.images), device, args)
+
+
+def measure(
+    rounds: int, device: torch.device, quick: bool = False, lines: str = "wordnet", images: str | None = None
+) -> list[Row]:
+    """A row for text and one for images."""
+    sizes = {"width": 8, "device": str(device)} if quick else {"device": str(device)}
     with tempfile.TemporaryDirectory() as folder:
-        images = args.images or noise(Path(folder))
-        print(row("images", IMAGE, ImageDomain, args.rounds, data=images, mirror=True))
+        images = images or noise(Path(folder), 640 if quick else 60_000)  # as many as CIFAR-10 has
+        return [
+            fed_and_taken("text", TEXT, TextDomain, rounds, device, data=lines, **sizes),
+            fed_and_taken("images", IMAGE, ImageDomain, rounds, device, data=images, mirror=True, **sizes),
+        ]
 
 
-def row(name: str, kind: Kind, domain_class: Any, rounds: int, **given: Any) -> str:
-    """A line of the table: one domain at its published size; `given` are numbers of the run, the data among them."""
+def fed_and_taken(name: str, kind: Kind, domain_class: Any, rounds: int, device: torch.device, **given: Any) -> Row:
+    """How many batches are fed while one is taken, at the published size; `given` are numbers of the run."""
     plan = settle(kind, {"preset": "paper", "recipe": "wgan-gp"} | given)
     settings = plan.settings(kind)
     opened = []
@@ -57,49 +63,50 @@ def row(name: str, kind: Kind, domain_class: Any, rounds: int, **given: Any) -> 
         began = time.perf_counter()
         domain = domain_class.open(settings)
         opened.append(time.perf_counter() - began)
-    game = build(domain, make_parts(plan.parts, plan.numbers), settings, CPU)
-    feed(domain, settings.batch_size, 2), step(game, domain, settings.batch_size)
-    pairs = [(feed(domain, settings.batch_size, FED), step(game, domain, settings.batch_size)) for _ in range(rounds)]
+    game = build(domain, make_parts(plan.parts, plan.numbers), settings, device)
+    size = settings.batch_size
+    feed(domain, size, 2, device), step(game, domain, size, device)
+    pairs = [(feed(domain, size, FED, device), step(game, domain, size, device)) for _ in range(rounds)]
     fed, taken = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratios = sorted(taken / fed for fed, taken in pairs)
-    cells = [
-        f"{name}, {domain.num_examples:,}",
-        f"{opened[0]:.2f}, {opened[1]:.2f}",
-        f"{1000 * fed:.2f}",
-        f"{1 / fed:,.0f}",
-        f"{1000 * taken:,.0f}",
-        f"{statistics.median(ratios):.0f} ({ratios[0]:.0f}, {ratios[-1]:.0f})",
-    ]
-    return f"| {' | '.join(cells)} |"
+    note = (
+        f"{1 / fed:,.0f} batches a second, {1000 * fed:.2f} ms each; a critic step {1000 * taken:,.0f} ms; "
+        f"opened in {opened[0]:.2f} s, again in {opened[1]:.2f} s"
+    )
+    what, median = f"{name}, {domain.num_examples:,}", statistics.median(ratios)
+    return Row("feeding", what, "batches", median, "times as often as taken", ratios[0], ratios[-1], note)
 
 
-def feed(domain: Any, size: int, count: int) -> float:
+def feed(domain: Any, size: int, count: int, device: torch.device) -> float:
     """Seconds a batch, over `count` of them."""
     began = time.perf_counter()
     for turn in range(count):
-        batch(domain, size, turn)
+        batch(domain, size, turn, device)
+    wait(device)
     return (time.perf_counter() - began) / count
 
 
-def step(game: Any, domain: Any, size: int) -> float:
+def step(game: Any, domain: Any, size: int, device: torch.device) -> float:
     """Seconds of a critic step, its batch left out."""
-    real = batch(domain, size, 0)
+    real = batch(domain, size, 0, device)
+    wait(device)
     began = time.perf_counter()
     game.critic_step(real)
+    wait(device)
     return time.perf_counter() - began
 
 
-def batch(domain: Any, size: int, turn: int):
+def batch(domain: Any, size: int, turn: int, device: torch.device) -> Sample:
     """The reals of one critic step, as the loop takes them."""
     positions = np.arange(turn * size, (turn + 1) * size, dtype=np.int64)
     reseed(0, "data for the critic", turn)
-    return domain.batch(shuffled(positions, domain.num_examples, 0), CPU)
+    return domain.batch(shuffled(positions, domain.num_examples, 0), device)
 
 
-def noise(folder: Path) -> str:
-    """As many images as CIFAR-10 has, of random pixels."""
-    images = np.random.default_rng(0).integers(0, 256, (60_000, 32, 32, 3), np.uint8)
-    np.savez(folder / "noise.npz", x_train=images[:50_000], x_test=images[50_000:])
+def noise(folder: Path, count: int) -> str:
+    """So many images of random pixels, a sixth of them to test by."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    np.savez(folder / "noise.npz", x_train=images[: count * 5 // 6], x_test=images[count * 5 // 6 :])
     return str(folder / "noise.npz")
 
 

@@ -135,8 +135,8 @@ class Engine:
             try:
                 gradients, kept, rest = compiled(parameters, buffers, *args)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                reason = first_line(error)
-                print(f"--compile is not possible here, going on without it: {reason}", file=sys.stderr)
+                option = "--compile" if self.compile else "--cuda-graphs"
+                print(f"{option} is not possible here, going on without it: {first_line(error)}", file=sys.stderr)
                 possible = False
                 return eager(*args)
             if buffers:

@@ -113,6 +113,7 @@ class Game:
         self.generator, self.critic = generator, critic
         self.prior, self.engine, self.seed, self.accumulate = prior, engine, seed, accumulate
         self.losses, self.penalties = list(losses), list(penalties)
+        self.observers = [loss for loss in self.losses if type(loss).observe is not Loss.observe]
         self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
         self.step = 0
         self.critic_turns = 0
@@ -141,7 +142,7 @@ class Game:
         if terms["skipped"]:
             put_back()
         else:
-            for loss in self.losses:
+            for loss in self.observers:
                 loss.observe(*(remade(verdict) for verdict in judged))
         self.critic_turns += 1
         readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
@@ -191,7 +192,7 @@ class Game:
         total = torch.stack(list(terms.values())).sum()
         terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
         looked = {f"{name}/{what}": value for name, (_, found) in measured.items() for what, value in found.items()}
-        return total, (terms, looked, tuple(told(verdict) for verdict in judged))
+        return total, (terms, looked, tuple(told(verdict) for verdict in judged) if self.observers else ())
 
     def _made(self, latent: Latent) -> Sample:
         return Sample(self.generator.net(latent), latent.y, latent.code)

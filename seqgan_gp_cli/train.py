@@ -164,6 +164,8 @@ def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -
     print(f"run:         {run.path}")
     print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
     print(f"to watch:    tensorboard --logdir {shlex.quote(str(outdir))}")
+    if game.engine.compile:
+        print("compiling:   the first steps take up to a minute, once on a machine for each kind of run")
     for line in legend(game.parts):
         print(line)
     sys.stdout.flush()
