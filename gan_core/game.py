@@ -35,7 +35,7 @@ class Player:
         self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
         self.lr = optimiser.param_groups[0]["lr"]
         self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
-        self.parameters = list(net.parameters())
+        self.parameters: list[Tensor] = list(net.parameters())
         self.steps = 0
 
     @property
