@@ -29,10 +29,10 @@ class Timed:
 def in_turns(
     tasks: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, turn: float = 0.0
 ) -> dict[str, Timed]:
-    """Time tasks in `rounds` rounds, each once a round, after two calls of each that do not count.
+    """Time tasks in `rounds` rounds, each once a round, after one call of each that is not timed.
 
     turn: seconds of calls in a row that make a turn, at least one: a step in training follows one like itself, and
-        finds its weights where the processor left them.
+        finds its weights where the processor left them. One more untimed call says how many.
     """
 
     def once(task: Callable[[], object], calls: int = 1) -> float:
@@ -45,7 +45,7 @@ def in_turns(
 
     for task in tasks.values():
         task()
-    calls = {name: max(1, round(turn / once(task))) for name, task in tasks.items()}
+    calls = {name: max(1, round(turn / once(task))) if turn else 1 for name, task in tasks.items()}
     names = list(tasks)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):

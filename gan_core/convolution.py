@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]  # of two, as torch.nn has them
 
 
 def by_bias(g: Tensor, bias: Tensor) -> Tensor:
@@ -165,7 +165,8 @@ class Conv2d(nn.Conv2d):
     """A convolution of one group, of any stride."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.weight, self.bias, self.stride, self.padding)  # type: ignore[arg-type]
+        assert isinstance(self.padding, tuple)
+        return convolve(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class Halve(nn.Module):
@@ -177,7 +178,8 @@ class Halve(nn.Module):
 
 def over_squares(weight: Tensor) -> Tensor:
     """The sum of a 3x3 kernel's four places in one of 4x4."""
-    return sum(functional.pad(weight, (a, 1 - a, b, 1 - b)) for a in (0, 1) for b in (0, 1))  # type: ignore
+    rows = functional.pad(weight, (0, 0, 0, 1)) + functional.pad(weight, (0, 0, 1, 0))
+    return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
 
 
 class HalvingConv2d(Conv2d):
@@ -197,9 +199,9 @@ class DoublingConv2d(Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
         spread = over_squares(self.weight.transpose(0, 1).flip(2, 3))
-        shape = torch.Size((batch, self.out_channels, 2 * height, 2 * width))
         if not torch.compiler.is_compiling():
             return functional.conv_transpose2d(x, spread, self.bias, (2, 2), (1, 1))
+        batch, _, height, width = x.shape
+        shape = torch.Size((batch, self.out_channels, 2 * height, 2 * width))
         return transposed(*narrow(x, spread), self.bias, shape, (2, 2), (1, 1))

@@ -22,7 +22,7 @@ from image_gan.networks.layers import (
     halvings,
     norm,
     pointwise,
-)  # fmt: skip
+)
 from image_gan.networks.shape import Shape
 
 SMALLEST = 4
