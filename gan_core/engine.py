@@ -123,7 +123,9 @@ class Engine:
             # no view of another, which would be made again from its shape
             return gradients, kept, each(Tensor.clone, rest)
 
-        compiled, possible = torch.compile(both, fullgraph=True, **self._compiler()), True
+        # The compiler counts what it compiled of a function's code, and knows its sizes: each step has code of its own.
+        both.__code__ = both.__code__.replace()
+        compiled, possible = torch.compile(both, fullgraph=True, dynamic=False, **self._compiler()), True
         learning = {name: value for name, value in net.named_parameters() if value.requires_grad}
         buffers = dict(step.named_buffers())
 

@@ -53,6 +53,25 @@ def test_a_compiled_gradient_lies_in_memory_as_its_parameter_does():
     torch.testing.assert_close((before - net.weight).sign(), x.t().sign())
 
 
+def test_steps_of_one_process_are_compiled_apart_each_for_its_sizes(monkeypatch):
+    """Trap: torch.compile counts all that it compiled of one function's code, and gives up after 8; and what it has seen
+    in two sizes it compiles for any, which is slow."""
+    seen = []
+
+    def look(graph, inputs):
+        seen.append(any(isinstance(size, torch.SymInt) for value in inputs for size in getattr(value, "shape", ())))
+        return graph
+
+    monkeypatch.setattr(Engine, "_compiler", lambda self: {"backend": look})
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        for size in range(2, 12):
+            net = torch.nn.Linear(size, 1, bias=False)
+            step = Engine(CPU, compile=True).differentiated(net, lambda x, net=net: (net(x).sum(), x + 1))
+            step(torch.ones(3, size))
+            torch.testing.assert_close(net.weight.grad, torch.full((1, size), 3.0))
+    assert not said.getvalue() and seen == [False] * 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, p in REGISTRY.items() if issubclass(p, Penalty)])
 def test_every_penalty_compiled_equals_eager(name):

@@ -132,3 +132,26 @@ def test_other_sizes(length, width, depth, kernel):
     generator, trunk = Generator(5, 9, length, width, depth, kernel), Trunk(9, length, width, depth, kernel)
     x = generator(torch.randn(2, 5))
     assert x.shape == (2, 9, length) and trunk(x).shape == (2, width * length)
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_form_of_a_compiled_step_is_the_same_function(kernel, autocast, monkeypatch):
+    """Sequences as columns of one map, and in float32 convolutions by fewer products."""
+    length = 10
+    generator, trunk = Generator(4, 7, length, 16, 2, kernel), Trunk(7, length, 16, 2, kernel)
+    z = torch.randn(3, 4)
+
+    def gradients():
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            x = generator(z)
+            features = trunk(x)
+        assert x.shape == (3, 7, length) and features.shape == (3, 16 * length)
+        wanted = [*generator.parameters(), *trunk.parameters()]
+        return [x, features, *torch.autograd.grad(features.float().square().sum(), wanted)]
+
+    expected = gradients()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    for found, value in zip(gradients(), expected, strict=True):
+        size = torch.linalg.vector_norm(value.float())
+        assert torch.linalg.vector_norm(found.float() - value.float()) < (0.05 if autocast else 1e-5) * size
