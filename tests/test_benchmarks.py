@@ -17,6 +17,7 @@ from benchmarks.plain import ImageBlock, gradient_penalty
 from benchmarks.steps import CASES, Setting, table
 from benchmarks.tables import Row
 from benchmarks.tables import table as table_of_rows
+from benchmarks.time_to_target import Side
 from benchmarks.timing import Timed, in_turns
 
 CPU = torch.device("cpu")
@@ -76,6 +77,16 @@ def test_a_turn_is_as_many_calls_as_fit():
     calls = []
     in_turns({"short": lambda: (calls.append(1), time.sleep(0.01))}, 2, CPU, turn=0.1)
     assert 2 + 2 * 5 <= len(calls) <= 2 + 2 * 10
+
+
+def test_what_the_first_step_of_a_race_took_stands_apart():
+    steps = []
+    side = Side(lambda number: steps.append(number) or time.sleep(0.05 if number == 0 else 0.0), lambda: None)
+    side.advance(2)
+    first = side.first
+    side.advance(3)
+    assert steps == [0, 1, 2, 3, 4] and side.step == 5
+    assert 0.05 <= first == side.first < side.seconds
 
 
 def test_a_block_adds_its_shortcut():

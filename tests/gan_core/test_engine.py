@@ -54,8 +54,8 @@ def test_a_compiled_gradient_lies_in_memory_as_its_parameter_does():
 
 
 def test_steps_of_one_process_are_compiled_apart_each_for_its_sizes(monkeypatch):
-    """Trap: torch.compile counts all that it compiled of one function's code, and gives up after 8; and what it has seen
-    in two sizes it compiles for any, which is slow."""
+    """Trap: torch.compile counts what it compiled of one function's code, and gives up after 8; what it has seen in two
+    sizes it compiles for any, which is slow."""
     seen = []
 
     def look(graph, inputs):
