@@ -5,7 +5,8 @@
 The toolkit's runs with `--compile`, and what compiling takes counts: it is long in the first run of a size on a
 machine; later ones find what torch kept. Both sides have the same sizes, schedule, data, initialisation and running
 average, and the same code scores both every so many steps. The seconds are those of training alone; the sides take
-turns, an interval each. The target is a quarter below the first-order Markov chain's.
+turns, an interval each. When the target was reached is read off the line between two scores. The target is a quarter
+below the first-order Markov chain's.
 """
 
 import argparse
@@ -114,6 +115,24 @@ def plain_side(domain: TextDomain, settings: Any) -> Side:
     return Side(iterate, lambda: Noise(average))
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What a side's average scored, after so many steps and seconds."""
+
+    steps: float
+    seconds: float
+    score: float
+
+
+def reached(before: Mark, after: Mark, target: float) -> Mark:
+    """When the target was reached, between two marks on its two sides: along a straight line."""
+    share = (before.score - target) / (before.score - after.score)
+    steps, seconds = (
+        start + share * (end - start) for start, end in ((before.steps, after.steps), (before.seconds, after.seconds))
+    )
+    return Mark(steps, seconds, target)
+
+
 def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str, float]]:
     """Train both sides until each reaches the target, or for `most` steps."""
     plan = settle(TEXT, {"preset": "small", "seed": seed, "compile": True})
@@ -122,6 +141,7 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
     parts = make_parts(plan.parts, plan.numbers)
     prior = make_prior(domain, parts, settings)
     sides = {"plain": plain_side(domain, settings), "toolkit": toolkit_side(domain, plan, settings)}
+    marks = dict.fromkeys(sides, Mark(0, 0.0, 1.0))
     found: dict[str, dict[str, float]] = {}
     while len(found) < len(sides) and min(side.step for side in sides.values()) < most:
         for name in [name for name in sides if name not in found]:
@@ -129,8 +149,10 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
             side.advance(every)
             score = domain.score("heldout", Trained(side.best(), None, prior, 0, 256, CPU))["js"]["4"]
             print(f"seed {seed}  {name:<8} step {side.step:>5}  {side.seconds:6.1f} s  JS-4 {score:.4f}", flush=True)
+            before, marks[name] = marks[name], Mark(side.step, side.seconds, score)
             if score <= target:
-                found[name] = {"steps": side.step, "seconds": side.seconds, "first": side.first, "js-4": score}
+                there = reached(before, marks[name], target)
+                found[name] = {"steps": there.steps, "seconds": there.seconds, "first": side.first}
     return found
 
 

@@ -17,7 +17,7 @@ from benchmarks.plain import ImageBlock, gradient_penalty
 from benchmarks.steps import CASES, Setting, table
 from benchmarks.tables import Row
 from benchmarks.tables import table as table_of_rows
-from benchmarks.time_to_target import Side
+from benchmarks.time_to_target import Mark, Side, reached
 from benchmarks.timing import Timed, in_turns
 
 CPU = torch.device("cpu")
@@ -87,6 +87,13 @@ def test_what_the_first_step_of_a_race_took_stands_apart():
     side.advance(3)
     assert steps == [0, 1, 2, 3, 4] and side.step == 5
     assert 0.05 <= first == side.first < side.seconds
+
+
+def test_a_target_is_reached_between_two_scores():
+    assert reached(Mark(500, 20.0, 0.5), Mark(1000, 30.0, 0.3), 0.35) == Mark(
+        pytest.approx(875), pytest.approx(27.5), 0.35
+    )
+    assert reached(Mark(500, 20.0, 0.5), Mark(1000, 30.0, 0.35), 0.35) == Mark(1000, 30.0, 0.35)
 
 
 def test_a_block_adds_its_shortcut():
