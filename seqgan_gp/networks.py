@@ -5,8 +5,8 @@ Nothing is ever sampled: the critic is shown the softmax itself.
 
 Inside, the channels of a position lie together in memory, and a convolution along sequences is one over maps: the form
 in which PyTorch's are fastest. Each sequence is a map of height 1, (B, C, 1, L). In a compiled step on a CPU they are
-the columns of one map, (1, C, L, B): in bfloat16 a weight's gradient then takes three quarters of the time, and in
-float32 a convolution is made of fewer products (`gan_core.toom_cook`).
+the columns of one map, (1, C, L, B): for those PyTorch's gradient by a weight is faster in bfloat16, and in float32
+a convolution is made of fewer products (`gan_core.toom_cook`).
 """
 
 import math
