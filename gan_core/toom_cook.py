@@ -37,60 +37,32 @@ MATRICES = {width: matrices(width) for width in WIDTHS}
 
 
 class Product(Function):
-    """(a, b) -> a b', for batches of matrices. Like the other two it keeps each gradient's matrix in its own order."""
+    """(a, b) -> a b, for batches of matrices, each of them turned first where that is said.
+
+    A gradient comes in the order in memory of what it is of, which that of a turned view does not.
+    """
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor) -> Tensor:
-        return torch.bmm(a, b.transpose(1, 2))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-        a, b = ctx.saved_tensors
-        return ByLeft.apply(g, b), ByRight.apply(g, a)
-
-
-class ByLeft(Function):
-    """(g, b) -> g b."""
-
-    @staticmethod
-    def forward(g: Tensor, b: Tensor) -> Tensor:
-        return torch.bmm(g, b)
+    def forward(a: Tensor, b: Tensor, turn_a: bool, turn_b: bool) -> Tensor:
+        return torch.bmm(a.transpose(1, 2) if turn_a else a, b.transpose(1, 2) if turn_b else b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+        a, b, ctx.turn_a, ctx.turn_b = inputs
+        ctx.save_for_backward(a, b)
 
     @staticmethod
-    def backward(ctx: Any, h: Tensor) -> tuple[Tensor, Tensor]:
-        g, b = ctx.saved_tensors
-        return Product.apply(h, b), ByRight.apply(g, h)
-
-
-class ByRight(Function):
-    """(g, a) -> g' a."""
-
-    @staticmethod
-    def forward(g: Tensor, a: Tensor) -> Tensor:
-        return torch.bmm(g.transpose(1, 2), a)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, h: Tensor) -> tuple[Tensor, Tensor]:
-        g, a = ctx.saved_tensors
-        return Product.apply(a, h), ByLeft.apply(g, h)
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (a, b), turn_a, turn_b = ctx.saved_tensors, ctx.turn_a, ctx.turn_b
+        by_a = Product.apply(b, g, turn_b, True) if turn_a else Product.apply(g, b, False, not turn_b)
+        by_b = Product.apply(g, a, True, turn_a) if turn_b else Product.apply(a, g, not turn_a, False)
+        return by_a, by_b, None, None
 
 
 @torch.compiler.allow_in_graph  # as in gan_core.convolution
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """`Product`."""
-    return Product.apply(a, b)
+    """a b', by `Product`."""
+    return Product.apply(a, b, False, True)
 
 
 def mixed(matrix: Tensor, parts: Tensor) -> Tensor:

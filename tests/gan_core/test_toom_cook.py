@@ -6,7 +6,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_core.toom_cook import WIDTHS, convolve
+from gan_core.toom_cook import WIDTHS, Product, convolve
 
 
 def columns(x):
@@ -39,6 +39,18 @@ def test_its_first_and_second_gradients(width, length):
         return convolve(columns(x), weight, bias)
 
     assert gradcheck(ours, (x, weight, bias)) and gradgradcheck(ours, (x, weight, bias))
+
+
+@pytest.mark.parametrize("turn_a", [False, True])
+@pytest.mark.parametrize("turn_b", [False, True])
+def test_a_product_of_turned_matrices_and_its_gradients(turn_a, turn_b):
+    a, b = numbers(2, *((3, 4) if turn_a else (4, 3))), numbers(2, *((5, 3) if turn_b else (3, 5)))
+
+    def ours(a, b):
+        return Product.apply(a, b, turn_a, turn_b)
+
+    torch.testing.assert_close(ours(a, b), (a.mT if turn_a else a) @ (b.mT if turn_b else b))
+    assert gradcheck(ours, (a, b)) and gradgradcheck(ours, (a, b))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
