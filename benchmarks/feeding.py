@@ -45,7 +45,7 @@ def measure(
     rounds: int, device: torch.device, quick: bool = False, lines: str = "wordnet", images: str | None = None
 ) -> list[Row]:
     """A row for text and one for images."""
-    sizes = {"width": 8, "device": str(device)} if quick else {"device": str(device)}
+    sizes = {"width": 8} if quick else {}
     with tempfile.TemporaryDirectory() as folder:
         images = images or noise(Path(folder), 640 if quick else 60_000)  # as many as CIFAR-10 has
         return [
@@ -56,7 +56,7 @@ def measure(
 
 def fed_and_taken(name: str, kind: Kind, domain_class: Any, rounds: int, device: torch.device, **given: Any) -> Row:
     """How many batches are fed while one is taken, at the published size; `given` are numbers of the run."""
-    plan = settle(kind, {"preset": "paper", "recipe": "wgan-gp"} | given)
+    plan = settle(kind, {"preset": "paper", "recipe": "wgan-gp", "device": str(device)} | given)
     settings = plan.settings(kind)
     opened = []
     for _ in range(2):

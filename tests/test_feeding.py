@@ -29,6 +29,12 @@ def test_a_row(name, data, here, monkeypatch):
     assert len(found) == 5 and min(found[:3]) > 0 and min(found[3:]) >= 0
 
 
+def test_both_rows_at_the_published_sizes_but_for_the_width(data, here, monkeypatch):
+    monkeypatch.setattr(feeding, "FED", 3)
+    rows = feeding.measure(1, CPU, True, "lines.txt", "images.npz")
+    assert [row.what.partition(",")[0] for row in rows] == ["text", "images"]
+
+
 def test_a_batch_is_that_of_the_turn(data, here):
     domain = TextDomain.open(settle(TEXT, dict(data="lines.txt", batch_size=4, smoothing=0.0)).settings(TEXT))
     first, again, other = (feeding.batch(domain, 4, turn, CPU).x for turn in (0, 0, 1))
