@@ -49,9 +49,9 @@ def maps(x: Tensor) -> Tensor:
     return laid.contiguous(memory_format=torch.channels_last)
 
 
-def sequences(maps: Tensor) -> Tensor:
+def sequences(x: Tensor) -> Tensor:
     """The inverse of `maps`."""
-    return maps.squeeze(0).permute(2, 0, 1) if in_columns(maps) else maps.squeeze(2)
+    return x.squeeze(0).permute(2, 0, 1) if in_columns(x) else x.squeeze(2)
 
 
 def channels_last(x: Tensor) -> Tensor:
