@@ -6,7 +6,7 @@ Each piece is a module of its own too: `python -m benchmarks.PIECE`. What needs 
 trains for long is `python -m benchmarks.time_to_target`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -17,11 +17,13 @@ from benchmarks.timing import in_turns, peaks
 SMALL = {"text-128": {"width": 8, "batch_size": 4}, "resnet-wgan-gp": {"width": 8, "batch_size": 4}}
 
 
-def measure_steps(rounds: int, device: torch.device, quick: bool) -> list[Row]:
+def measure_steps(rounds: int, device: torch.device, quick: bool) -> Iterator[Row]:
     """Critic steps and iterations of the published sizes against the plain ones."""
     if quick:
-        return [row for name, given in SMALL.items() for row in quick_steps(name, rounds, device, given)]
-    peak, rows = peaks(device), []
+        for name, given in SMALL.items():
+            yield from quick_steps(name, rounds, device, given)
+        return
+    peak = peaks(device)
     for case in steps.CASES.values():
         found = steps.measure(case, rounds, device, True)
         for step in ("critic step", "iteration"):
@@ -32,8 +34,7 @@ def measure_steps(rounds: int, device: torch.device, quick: bool) -> list[Row]:
                     note = f"{reached:.0f} GFLOP/s"
                     if how != "plain":
                         note += f", {reached / peak[how.split()[0]]:.0%} of the peak"
-                rows.append(as_fast("steps", f"{case.title}: {step}", how, timed, note))
-    return rows
+                yield as_fast("steps", f"{case.title}: {step}", how, timed, note)
 
 
 def quick_steps(name: str, rounds: int, device: torch.device, given: dict[str, int]) -> list[Row]:
@@ -45,7 +46,7 @@ def quick_steps(name: str, rounds: int, device: torch.device, given: dict[str, i
     return [as_fast("steps", f"{setting.case.title}: critic step", how, took) for how, took in timed.items()]
 
 
-PIECES: dict[str, Callable[[int, torch.device, bool], list[Row]]] = {
+PIECES: dict[str, Callable[[int, torch.device, bool], Iterable[Row]]] = {
     "steps": measure_steps,
     "scaling": scaling.measure,
     "memory": lambda rounds, device, quick: memory.measure(1, device, quick),  # it hardly varies
@@ -62,7 +63,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     device = ready(args)
-    report([row for name in args.only for row in PIECES[name](args.rounds, device, args.quick)], device, args)
+    report((row for name in args.only for row in PIECES[name](args.rounds, device, args.quick)), device, args)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def predictions(rounds: int, device: torch.device, **given: Any) -> list[Row]:
         probe, whole = Setting(case, device, **given | PROBE), Setting(case, device, **given)
         game = whole.game(precision="fp32", compile=False)
         expected = cost_of(whole, game).critic_step.flops / measured_speed(probe, rounds)
-        timed = in_turns({"step": lambda game=game, whole=whole: game.critic_step(whole.real)}, rounds, device)["step"]
+        tasks = {"step": lambda game=game, whole=whole: game.critic_step(whole.real)}
+        timed = in_turns(tasks, rounds, device, title=case.title)["step"]
         note = f"{1000 * timed.seconds:.0f} ms; predicted {1000 * expected:.0f} ms from batch {PROBE['batch_size']}"
         rows.append(Row("cost", case.title, "measured / predicted", timed.seconds / expected, "", note=note))
     return rows

@@ -18,9 +18,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import machine
+from gan_core.progress import Progress
 from seqgan_gp.corpus import Corpus, prepare
 from seqgan_gp.scores import PROTOCOLS, run_scorer
 
@@ -51,16 +53,17 @@ def write_lines(path: Path, num: int) -> None:
                 counts.update(line.split())
     words, shares = list(counts), np.array(list(counts.values()), float)
     rng, partial = np.random.default_rng(0), path.with_suffix(".part")
-    with partial.open("w", encoding="utf-8", newline="\n") as out:
+    with partial.open("w", encoding="utf-8", newline="\n") as out, Progress("lines", num, " lines") as progress:
         for start in range(0, num, CHUNK):
             drawn = rng.choice(len(words), (min(CHUNK, num - start), WORDS), p=shares / shares.sum())
             out.writelines(" ".join([words[i] for i in row]) + "\n" for row in drawn.tolist())
+            progress.advance(len(drawn))
     partial.rename(path)
 
 
 def corpus_of(lines: Path) -> Corpus:
     """The lines as training sees them, from the cache if they are there."""
-    return prepare(str(lines), seq_len=LENGTH, progress=False)
+    return prepare(str(lines), seq_len=LENGTH)
 
 
 def count_reference(lines: Path) -> dict[str, float]:
@@ -88,7 +91,7 @@ def score_once(lines: Path, num: int) -> dict[str, float]:
 def write_samples(folder: Path, lines: Path) -> None:
     """Write the first lines as files of samples."""
     with lines.open(encoding="utf-8") as file:
-        texts = [next(file) for _ in range(min(max(SIZES), sum(1 for _ in lines.open("rb"))))]
+        texts = list(islice(file, max(SIZES)))
     for num in SIZES:
         (folder / f"{num}.txt").write_text("".join(texts[:num]))
 
@@ -126,37 +129,30 @@ def row(what: str, seconds: list[float], memory: list[float], limit: float = 0.0
     return f"| {' | '.join(cells)} |"
 
 
-def measure(folder: Path, num: int, rounds: int) -> str:
-    """Make all measurements and return the table."""
+def measure(folder: Path, num: int, rounds: int) -> Iterator[str]:
+    """Make all measurements; the lines of the table, each as soon as it is known."""
     lines = folder / f"lines-{num}.txt"
-    made = timed(lambda: write_lines(lines, num))
-    prepared = timed(lambda: corpus_of(lines))
+    yield "| what | seconds, median | from, to | shall be under | peak memory, MB |"
+    yield "|---|---:|---:|---:|---:|"
+    yield row("make the lines", [timed(lambda: write_lines(lines, num))], [])
+    yield row("prepare them, or find them prepared", [timed(lambda: corpus_of(lines))], [])
     counted = alone(count_reference, lines)
+    yield row("count the reference and the chains, or find them", [counted["seconds"]], [counted["memory"]])
     write_samples(folder, lines)
-    rows = [
-        "| what | seconds, median | from, to | shall be under | peak memory, MB |",
-        "|---|---:|---:|---:|---:|",
-        row("make the lines", [made], []),
-        row("prepare them, or find them prepared", [prepared], []),
-        row("count the reference and the chains, or find them", [counted["seconds"]], [counted["memory"]]),
-    ]
     for size in SIZES:
         found = [alone(score_once, lines, size) for _ in range(rounds)]
         memory = [one["memory"] for one in found]
-        rows.append(row(f"{size:,} samples, first score", [one["first"] for one in found], memory, LIMITS[size]))
-        rows.append(row(f"{size:,} samples, later scores", [one["again"] for one in found], memory, LIMITS[size]))
-    rows.append(row("`evaluate`, first time with these lines", [evaluate(folder, lines, SIZES[0])], []))
+        yield row(f"{size:,} samples, first score", [one["first"] for one in found], memory, LIMITS[size])
+        yield row(f"{size:,} samples, later scores", [one["again"] for one in found], memory, LIMITS[size])
+    yield row("`evaluate`, first time with these lines", [evaluate(folder, lines, SIZES[0])], [])
     for size in SIZES:
         seconds = [evaluate(folder, lines, size) for _ in range(rounds)]
-        rows.append(row(f"`evaluate`, {size:,} samples", seconds, [], LIMITS[size]))
+        yield row(f"`evaluate`, {size:,} samples", seconds, [], LIMITS[size])
     about = ", ".join(f"{name} {value}" for name, value in machine(torch.device("cpu")).items())
-    return "\n".join(
-        [
-            *rows, "",
-            f"{num:,} lines, {counted['rows']:,} of them the reference; {counted['grams']:,.0f} different 6-grams, all "
-            f"counts {counted['bytes'] / 1e6:,.0f} MB. {rounds} rounds, each in a new process. {about}.",
-        ]
-    )  # fmt: skip
+    yield (
+        f"\n{num:,} lines, {counted['rows']:,} of them the reference; {counted['grams']:,.0f} different 6-grams, all "
+        f"counts {counted['bytes'] / 1e6:,.0f} MB. {rounds} rounds, each in a new process. {about}."
+    )
 
 
 def main() -> None:
@@ -170,7 +166,8 @@ def main() -> None:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["SEQGAN_GP_CACHE"] = str(folder.resolve() / "cache")
-        print(measure(folder.resolve(), options.lines, options.rounds))
+        for line in measure(folder.resolve(), options.lines, options.rounds):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

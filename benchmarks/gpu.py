@@ -132,7 +132,7 @@ def measure(name: str, rounds: int, device: torch.device, chosen: list[str], unt
         tasks[way], precisions[way] = run, precision
     assert work is not None
     lowest = floors(work, device)
-    for way, timed in in_turns(tasks, rounds, device).items():
+    for way, timed in in_turns(tasks, rounds, device, title=setting.case.title).items():
         floor = lowest[precisions.get(way, "fp32")]
         note = f"{work.flops / timed.seconds / 1e12:.3g} TFLOP/s"
         if way in precisions:

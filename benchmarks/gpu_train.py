@@ -66,7 +66,7 @@ def table(found: list[dict[str, Any]]) -> str:
         chain = {name: report["markov"][order] for name, report in last.items()}
         lines.append(line(f"Markov chain of order {order}", "", chain))
     titles = [f"JS-{n}, {name} ({report['num_samples']} samples)" for name, report in last.items() for n in SCORES]
-    return markdown(["step", "seconds", *titles], lines)
+    return "\n".join(markdown(["step", "seconds", *titles], lines))
 
 
 def main() -> None:

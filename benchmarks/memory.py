@@ -25,6 +25,7 @@ from torch import nn
 from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, ready, report
 from gan_core.engine import pick_device, use_threads
+from gan_core.progress import Progress
 
 SIZES = ("text-512", "resnet-wgan-gp")
 SIDES = ("plain fp32", "plain bf16", "toolkit fp32", "toolkit bf16")
@@ -82,14 +83,18 @@ def apart(case: str, side: str, device: torch.device, given: dict[str, Any]) -> 
 
 def rows_of(case: str, sides: Sequence[str], rounds: int, device: torch.device, given: dict[str, Any]) -> list[Row]:
     """A row for each side."""
-    before = 0
-    if device.type == "cpu":
-        before = round(statistics.median(apart(case, NOTHING, device, given)["peak"] for _ in range(rounds)))
+    asked = [NOTHING, *sides] if device.type == "cpu" else sides
+    found: dict[str, list[dict[str, int]]] = {side: [] for side in asked}
+    with Progress(f"{CASES[case].title}: memory", rounds * len(asked), " processes") as progress:
+        for side in asked:
+            for _ in range(rounds):
+                found[side].append(apart(case, side, device, given))
+                progress.advance(1)
+    before = statistics.median(each["peak"] for each in found.get(NOTHING, [{"peak": 0}]))
     rows = []
     for side in sides:
-        found = [apart(case, side, device, given) for _ in range(rounds)]
-        peaks = [(each["peak"] - before) / MB for each in found]
-        weights = 4 * found[0]["weights"] / MB
+        peaks = [(each["peak"] - before) / MB for each in found[side]]
+        weights = 4 * found[side][0]["weights"] / MB
         rest = statistics.median(peaks) - 4 * weights
         note = f"weights {weights:.0f}, gradients {weights:.0f}, moments {2 * weights:.0f}, the rest {rest:.0f} MB"
         spread = (min(peaks), max(peaks)) if rounds > 1 else (None, None)

@@ -86,7 +86,7 @@ def measure(rounds: int, device: torch.device = CPU, quick: bool = False) -> lis
     for name in SIZES:
         with contextlib.ExitStack() as stack:
             tasks = {side: stack.enter_context(served(name, quick, number)) for side, number in sides.items()}
-            timed = in_turns(tasks, rounds, CPU)
+            timed = in_turns(tasks, rounds, CPU, title=name)
         rows += [as_fast("processes", f"{name}: iteration", side, took) for side, took in timed.items()]
     return rows
 

@@ -60,8 +60,8 @@ def along(axis: Axis, rounds: int, device: torch.device, how: dict[str, Any]) ->
         else:
             flops.append(cost.critic_step.flops)
             tasks[str(value)] = lambda setting=setting, game=game: game.critic_step(setting.real)
-    timed = in_turns(tasks, rounds, device)
     what = f"text by {axis.title}"
+    timed = in_turns(tasks, rounds, device, title=what)
     rows = []
     for name, work in zip(tasks, flops, strict=True):
         took = timed[name]

@@ -102,11 +102,12 @@ def measure(case: Case, rounds: int, device: torch.device, whole: bool, **given:
     tasks: dict[str, Callable[[], object]] = {"plain": lambda: plain.critic_step(contiguous)}
     tasks |= {name: lambda game=game: game.critic_step(setting.real) for name, game in games.items()}
     gflop = cost_of(setting, games["fp32"]).critic_step.flops / 1e9
-    found = {"title": case.title, "gflop": gflop, "critic step": in_turns(tasks, rounds, device, TURN)}
+    timed = in_turns(tasks, rounds, device, TURN, f"{case.title}: critic step")
+    found = {"title": case.title, "gflop": gflop, "critic step": timed}
     if whole:
         tasks = {"plain": lambda: plain.iteration(lambda: contiguous, device)}
         tasks |= {name: lambda game=game: setting.iteration(game) for name, game in games.items()}
-        found["iteration"] = in_turns(tasks, max(5, rounds // 2), device, TURN)
+        found["iteration"] = in_turns(tasks, max(5, rounds // 2), device, TURN, f"{case.title}: iteration")
     return found
 
 

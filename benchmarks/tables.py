@@ -3,8 +3,9 @@
 import argparse
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, tee
 from pathlib import Path
 
 import numpy as np
@@ -37,20 +38,20 @@ def as_fast(piece: str, what: str, how: str, timed: Timed, note: str = "") -> Ro
     return Row(piece, what, how, timed.ratio, "times as fast", timed.low, timed.high, note)
 
 
-def markdown(titles: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [titles, ["---"] * len(titles), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(titles: Sequence[str], cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table in Markdown, each as soon as its cells are there."""
+    for line in chain([titles, ["---"] * len(titles)], cells):
+        yield f"| {' | '.join(line)} |"
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows in Markdown."""
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """The rows in Markdown, a line each."""
     return markdown(
         ["piece", "what", "how", "median", "least", "most", "unit", "notes"],
-        [
+        (
             [row.piece, row.what, row.how, *map(short, (row.value, row.low, row.high)), row.unit, row.note]
             for row in rows
-        ],
+        ),
     )
 
 
@@ -77,11 +78,13 @@ def ready(args: argparse.Namespace) -> torch.device:
     return pick_device(args.device)
 
 
-def report(rows: Sequence[Row], device: torch.device, args: argparse.Namespace) -> None:
-    """Print the table and what it was measured on; write both to a JSON file where one is wanted."""
+def report(rows: Iterable[Row], device: torch.device, args: argparse.Namespace) -> None:
+    """Print the rows as they come and what they were measured on; write both to a JSON file where one is wanted."""
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     about = machine(device) | versions | {"rounds": args.rounds, "quick": args.quick}
-    print(table(rows))
+    shown, measured = tee(rows)
+    for line in table(shown):
+        print(line, flush=True)
     print(
         f"\n{about['date']}, {about['device']}, {about['threads']} threads, torch {about['torch']}, Python "
         f"{about['python']}, numpy {about['numpy']}, {about['system']}; {args.rounds} rounds in turn"
@@ -89,4 +92,4 @@ def report(rows: Sequence[Row], device: torch.device, args: argparse.Namespace) 
     if args.quick:
         print("--quick: networks far smaller than their names say; these numbers mean nothing")
     if args.json:
-        args.json.write_text(json.dumps({"machine": about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+        args.json.write_text(json.dumps({"machine": about, "rows": [asdict(row) for row in measured]}, indent=1) + "\n")

@@ -11,6 +11,10 @@ from pathlib import Path
 import torch
 from torch.nn.functional import conv2d
 
+from gan_core.progress import Progress
+
+BAR_AFTER = 2.0  # seconds
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -27,12 +31,17 @@ class Timed:
 
 
 def in_turns(
-    tasks: Mapping[str, Callable[[], object]], rounds: int, device: torch.device, turn: float = 0.0
+    tasks: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    turn: float = 0.0,
+    title: str = "timing",
 ) -> dict[str, Timed]:
     """Time tasks in `rounds` rounds, each once a round, after one call of each that is not timed.
 
     turn: seconds of calls in a row that make a turn, at least one: a step in training follows one like itself, and
         finds its weights where the processor left them. One more untimed call says how many.
+    title: what the bar of progress calls it.
     """
 
     def once(task: Callable[[], object], calls: int = 1) -> float:
@@ -43,14 +52,18 @@ def in_turns(
         wait(device)
         return (time.perf_counter() - began) / calls
 
-    for task in tasks.values():
-        task()
-    calls = {name: max(1, round(turn / once(task))) if turn else 1 for name, task in tasks.items()}
     names = list(tasks)
     taken: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:  # nobody is always the first
-            taken[name].append(once(tasks[name], calls[name]))
+    with Progress(title, (rounds + 1) * len(names), " turns", delay=BAR_AFTER) as progress:
+        calls = {}
+        for name, task in tasks.items():
+            task()
+            calls[name] = max(1, round(turn / once(task))) if turn else 1
+            progress.advance(1)
+        for number in range(rounds):
+            for name in names[number % len(names) :] + names[: number % len(names)]:  # nobody is always the first
+                taken[name].append(once(tasks[name], calls[name]))
+                progress.advance(1)
     plain = taken[names[0]]
     found = {}
     for name, seconds in taken.items():

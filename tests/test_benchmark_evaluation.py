@@ -42,6 +42,6 @@ def test_a_row_has_median_and_range():
 
 @pytest.mark.slow
 def test_the_table_is_whole(lines):
-    rows = evaluation.measure(lines.parent, 2000, 1).splitlines()
+    rows = list(evaluation.measure(lines.parent, 2000, 1))
     assert len([row for row in rows if row.startswith("|")]) == 2 + 3 + 4 + 3
     assert "2,000 lines, 1," in rows[-1]

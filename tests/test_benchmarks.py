@@ -15,7 +15,7 @@ from benchmarks import gpu, gpu_train, memory, scaling, work
 from benchmarks.__main__ import main
 from benchmarks.plain import ImageBlock, gradient_penalty
 from benchmarks.steps import CASES, Setting, table
-from benchmarks.tables import Row
+from benchmarks.tables import Row, arguments, report
 from benchmarks.tables import table as table_of_rows
 from benchmarks.time_to_target import Mark, Side, reached
 from benchmarks.timing import Timed, in_turns
@@ -135,10 +135,22 @@ def test_a_slope_is_the_exponent_of_a_power():
 
 def test_rows_become_a_table():
     row = Row("steps", "text", "bf16", 2.456, "times as fast", 2.0, 3.0, "1234.5 ms")
-    assert table_of_rows([row, Row("memory", "text", "plain", 1234.5, "MB")]).splitlines()[2:] == [
+    assert list(table_of_rows([row, Row("memory", "text", "plain", 1234.5, "MB")]))[2:] == [
         "| steps | text | bf16 | 2.46 | 2 | 3 | times as fast | 1234.5 ms |",
         "| memory | text | plain | 1,234 |  |  | MB |  |",
     ]
+
+
+def test_a_row_is_printed_before_the_next_is_measured(capsys):
+    row = Row("steps", "text", "bf16", 2.456, "times as fast", 2.0, 3.0, "1234.5 ms")
+
+    def rows():
+        yield row
+        assert "| 1234.5 ms |" in capsys.readouterr().out
+        yield row
+
+    report(rows(), CPU, arguments("Measure.").parse_args([]))
+    assert capsys.readouterr().out.count("| 1234.5 ms |") == 1
 
 
 def called(monkeypatch, run, *args):
@@ -153,9 +165,7 @@ def test_quick_steps_and_scaling_end_in_one_table_and_in_json(here, monkeypatch,
     assert {row["piece"] for row in found["rows"]} == {"steps", "scaling"}
     assert found["machine"]["torch"] == torch.__version__ and found["machine"]["quick"]
     assert all(np.isfinite(row["value"]) for row in found["rows"])
-    assert printed.splitlines()[: len(found["rows"]) + 2] == table_of_rows(
-        Row(**row) for row in found["rows"]
-    ).splitlines()  # fmt: skip
+    assert printed.splitlines()[: len(found["rows"]) + 2] == list(table_of_rows(Row(**row) for row in found["rows"]))
 
 
 def test_memory_is_what_a_process_held_at_most():
