@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain import Plain, TextCritic, TextGenerator
+from benchmarks.tables import markdown
 from benchmarks.timing import machine
 from gan_core.build import build, make_parts, make_prior
 from gan_core.engine import use_threads
@@ -35,6 +36,7 @@ from seqgan_gp.networks import initialise
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
+SIDES = ("plain", "toolkit")
 
 
 class Noise(nn.Module):
@@ -140,7 +142,7 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
     domain = TextDomain.open(settings)
     parts = make_parts(plan.parts, plan.numbers)
     prior = make_prior(domain, parts, settings)
-    sides = {"plain": plain_side(domain, settings), "toolkit": toolkit_side(domain, plan, settings)}
+    sides = dict(zip(SIDES, (plain_side(domain, settings), toolkit_side(domain, plan, settings)), strict=True))
     marks = dict.fromkeys(sides, Mark(0, 0.0, 1.0))
     found: dict[str, dict[str, float]] = {}
     while len(found) < len(sides) and min(side.step for side in sides.values()) < most:
@@ -156,6 +158,27 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
     return found
 
 
+def table(results: dict[int, dict[str, dict[str, float]]]) -> str:
+    """A row for each seed in Markdown, and one for all of them together where all reached the target."""
+    rows: dict[str, dict[str, dict[str, float]]] = {str(seed): found for seed, found in results.items()}
+    if all(len(found) == len(SIDES) for found in results.values()):
+        rows["all"] = {
+            name: {key: sum(found[name][key] for found in results.values()) for key in ("steps", "seconds", "first")}
+            for name in SIDES
+        }
+    cells = []
+    for seed, found in rows.items():
+        taken = [
+            f"{found[name]['steps']:.0f}, {found[name]['seconds']:.0f}" if name in found else "not reached"
+            for name in SIDES
+        ]
+        first = f"{found['toolkit']['first']:.0f}" if "toolkit" in found else ""
+        ratio = f"{found['plain']['seconds'] / found['toolkit']['seconds']:.2f}" if len(found) == len(SIDES) else ""
+        cells.append([seed, *taken, first, ratio])
+    titles = ["seed", "plain: steps, seconds", "toolkit: steps, seconds", "of them the first step", "times as fast"]
+    return "\n".join(markdown(titles, cells))
+
+
 def main() -> None:
     """Race and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -167,16 +190,7 @@ def main() -> None:
     args = parser.parse_args()
     use_threads(0)
     results = {seed: race(args.target, seed, args.every, args.most) for seed in args.seeds}
-    print("\n| seed | plain: steps, seconds | toolkit: steps, seconds | of them the first step | times as fast |")
-    print("|---" * 5 + "|")
-    for seed, found in results.items():
-        cells = [
-            f"{found[name]['steps']:.0f}, {found[name]['seconds']:.0f}" if name in found else "not reached"
-            for name in ("plain", "toolkit")
-        ]
-        first = f"{found['toolkit']['first']:.0f}" if "toolkit" in found else ""
-        ratio = f"{found['plain']['seconds'] / found['toolkit']['seconds']:.2f}" if len(found) == 2 else ""
-        print(f"| {seed} | {cells[0]} | {cells[1]} | {first} | {ratio} |")
+    print("\n" + table(results))
     about = machine(CPU)
     where = f"{about['date']}, {about['device']}, {about['threads']} threads, torch {about['torch']}"
     print(f"\nJS-4 of {args.target}; {where}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_train, memory, scaling, work
+from benchmarks import gpu, gpu_train, memory, scaling, time_to_target, work
 from benchmarks.__main__ import main
 from benchmarks.plain import ImageBlock, gradient_penalty
 from benchmarks.steps import CASES, Setting, table
@@ -94,6 +94,16 @@ def test_a_target_is_reached_between_two_scores():
         pytest.approx(875), pytest.approx(27.5), 0.35
     )
     assert reached(Mark(500, 20.0, 0.5), Mark(1000, 30.0, 0.35), 0.35) == Mark(1000, 30.0, 0.35)
+
+
+def test_seconds_to_the_target_are_added_up_where_all_reached_it():
+    plain, toolkit = {"steps": 30.0, "seconds": 60.0, "first": 0.1}, {"steps": 20.0, "seconds": 40.0, "first": 10.0}
+    both = {0: {"plain": plain, "toolkit": toolkit}, 1: {"plain": plain, "toolkit": toolkit | {"seconds": 20.0}}}
+    rows = time_to_target.table(both).splitlines()
+    assert rows[2] == "| 0 | 30, 60 | 20, 40 | 10 | 1.50 |"
+    assert rows[-1] == "| all | 60, 120 | 40, 60 | 20 | 2.00 |"
+    rows = time_to_target.table(both | {2: {"plain": plain}}).splitlines()
+    assert rows[-1] == "| 2 | 30, 60 | not reached |  |  |"
 
 
 def test_a_block_adds_its_shortcut():
