@@ -142,7 +142,7 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
     domain = TextDomain.open(settings)
     parts = make_parts(plan.parts, plan.numbers)
     prior = make_prior(domain, parts, settings)
-    sides = dict(zip(SIDES, (plain_side(domain, settings), toolkit_side(domain, plan, settings)), strict=True))
+    sides = {"plain": plain_side(domain, settings), "toolkit": toolkit_side(domain, plan, settings)}
     marks = dict.fromkeys(sides, Mark(0, 0.0, 1.0))
     found: dict[str, dict[str, float]] = {}
     while len(found) < len(sides) and min(side.step for side in sides.values()) < most:
