@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_core.errors import GanError, UsageError
@@ -44,7 +45,12 @@ def processes(device: torch.device) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    store, number, count = next(rendezvous("env://", timeout=PATIENCE))
+    # Processes that torchrun starts again find the store of those before, and in it where those listened.
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=distributed.PrefixStore(f"start {restarts()}", store), rank=number, world_size=count, timeout=PATIENCE,
+    )  # fmt: skip
     try:
         yield
         with contextlib.suppress(RuntimeError):  # it need not wait for one that has ended
@@ -59,9 +65,9 @@ def processes(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def restarted() -> bool:
-    """Whether torchrun has started these processes again after one had failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+def restarts() -> int:
+    """How often torchrun has started these processes again, after one had failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def local_device(device: torch.device) -> torch.device:

@@ -80,7 +80,7 @@ def train(
     """
     kind = entry.kind
     path = config = None
-    if resume is None and dist.restarted():  # with the command that began the run
+    if resume is None and dist.restarts():  # with the command that began the run
         with contextlib.suppress(CheckpointError):
             resume = str(newest_run(outdir, kind.name))
     if resume is not None:

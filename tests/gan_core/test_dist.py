@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 from gan_core import dist
 from gan_core.errors import UsageError
@@ -63,6 +65,31 @@ def test_two_processes_with_half_the_batch_each_equal_one(domain, data):
 @pytest.mark.parametrize("domain", COUPLED)
 def test_two_processes_equal_one_for_every_recipe(domain, data):
     agree(domain, list(RECIPES))
+
+
+def test_processes_that_are_started_again_do_not_listen_to_those_before():
+    """torchrun keeps one store for all its restarts: who is early must not take the address of one that is no more."""
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    join = "with dist.processes(torch.device('cpu')): print(dist.largest(dist.rank()))"
+    code = f"import torch; from gan_core import dist\n{join}"
+
+    def start(rank, restarts):
+        about = {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
+        about |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": str(restarts)}
+        environment = os.environ | about
+        return subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    for restarts, late in ((0, 0.0), (1, 3.0)):
+        first = start(0, restarts)
+        time.sleep(late)  # the first finds what the second of before has left
+        both = [first, start(1, restarts)]
+        try:
+            assert [process.communicate(timeout=60)[0] for process in both] == ["1\n", "1\n"]
+        finally:
+            for process in both:
+                process.kill()
 
 
 @pytest.mark.parametrize("numbers", ["13", pytest.param("01234", marks=pytest.mark.slow)])
