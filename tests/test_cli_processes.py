@@ -39,6 +39,8 @@ def torchrun():
 
     yield starting
     for process in started:
+        for worker in workers_of(process):  # they would live on, and hold the pipe
+            os.kill(worker, signal.SIGKILL)
         process.kill()
         process.communicate()
 
@@ -92,9 +94,13 @@ def waited(happened, seconds=300):
     assert happened()
 
 
+def workers_of(process):
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    return [int(child) for child in children]
+
+
 def kill_one(process):
-    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(workers[-1]), signal.SIGKILL)
+    os.kill(workers_of(process)[-1], signal.SIGKILL)
 
 
 def test_a_process_that_dies_ends_the_others_and_the_run_can_be_resumed(data, torchrun, call):
