@@ -41,10 +41,15 @@ def processes(device: torch.device) -> Iterator[None]:
 
     Raises:
         GanError: another process ended before this one was done with it.
+        UsageError: torchrun would restart processes on several machines.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield
         return
+    machines, allowed = (int(os.environ.get(name, "0")) for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS"))
+    if machines > 1 and allowed:
+        # each machine's torchrun counts the restarts of its own processes only: they would wait for each other
+        raise UsageError("--max-restarts of torchrun is for one machine: leave it out, and go on with --resume")
     store, number, count = next(rendezvous("env://", timeout=PATIENCE))
     # Processes that torchrun starts again find the store of those before, and in it where those listened.
     distributed.init_process_group(

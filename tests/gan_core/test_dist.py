@@ -67,6 +67,13 @@ def test_two_processes_equal_one_for_every_recipe(domain, data):
     agree(domain, list(RECIPES))
 
 
+def test_restarts_on_several_machines_are_refused(monkeypatch):
+    for name in ("WORLD_SIZE", "GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS"):
+        monkeypatch.setenv(name, "2")
+    with pytest.raises(UsageError, match="--max-restarts"), dist.processes(torch.device("cpu")):
+        pass
+
+
 def test_processes_that_are_started_again_do_not_listen_to_those_before():
     """torchrun keeps one store for all its restarts: who is early must not take the address of one that is no more."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
