@@ -93,7 +93,9 @@ def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) ->
         if len(np.unique(known)) < 2:
             raise UsageError(f"{images.description} has no labels to learn: take --backbone rotation")
         classes = max(len(images.classes), int(known.max()) + 1)
-    about = {"kind": f"seqgan-gp {task}", "format": FORMAT, "images": images.fingerprint, "seed": seed}
+    about = {
+        "kind": f"seqgan-gp {task}", "format": FORMAT, "steps": STEPS, "images": images.fingerprint, "seed": seed
+    }  # fmt: skip
 
     def read(folder: Path) -> Trained | None:
         try:
@@ -118,7 +120,7 @@ def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) ->
             {name: value.contiguous() for name, value in net.state_dict().items()} | counts, folder / WEIGHTS_FILE
         )
 
-    name = f"{task}-{images.fingerprint[:24]}-{FORMAT}-{seed}"
+    name = f"{task}-{images.fingerprint[:24]}-{FORMAT}-{STEPS}-{seed}"
     return kept(cache_root(None), name, read, write, **about)
 
 

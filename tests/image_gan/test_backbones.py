@@ -62,6 +62,15 @@ def test_a_trained_network_is_kept_and_a_damaged_one_is_trained_again(no_cache, 
     assert open_backbone("classifier", images, "cpu").fingerprint == first.fingerprint and trainings
 
 
+def test_a_network_of_fewer_steps_is_not_taken_for_a_whole_one(no_cache, monkeypatch):
+    images = shapes(120, 40)
+    short = open_backbone("classifier", images, "cpu")
+    monkeypatch.setattr(classifier, "STEPS", 60)
+    assert open_backbone("classifier", images, "cpu").fingerprint != short.fingerprint
+    monkeypatch.setattr(classifier, "STEPS", 50)
+    assert open_backbone("classifier", images, "cpu").fingerprint == short.fingerprint
+
+
 def test_rotation_needs_no_labels_and_the_classifier_says_so():
     images = shapes(labelled=False)
     with pytest.raises(UsageError, match=r"no labels.*--backbone rotation"):
