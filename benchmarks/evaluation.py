@@ -29,9 +29,9 @@ import numpy as np
 import torch
 
 from benchmarks.timing import machine
-from gan_core.progress import Progress
-from seqgan_gp.corpus import Corpus, prepare
-from seqgan_gp.scores import PROTOCOLS, run_scorer
+from gan_core.runtime.progress import Progress
+from seqgan_gp.corpus.corpus import Corpus, prepare
+from seqgan_gp.scores.protocols import PROTOCOLS, run_scorer
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "wordnet"

@@ -19,9 +19,9 @@ import torch
 
 from benchmarks.tables import Row, arguments, ready, report
 from benchmarks.timing import wait
-from gan_core.build import build, make_parts
-from gan_core.options import Kind, settle
-from gan_core.randomness import reseed, shuffled
+from gan_core.recipes.build import build, make_parts
+from gan_core.recipes.plan import Kind, settle
+from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Sample
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE

@@ -22,7 +22,7 @@ from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, as_fast, ready, report
 from benchmarks.timing import in_turns, peaks
 from benchmarks.work import Work, cost_of
-from gan_core.game import Game
+from gan_core.game.game import Game
 
 SIZES = ("text-512", "resnet-wgan-gp")
 HOW = {

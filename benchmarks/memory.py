@@ -24,8 +24,8 @@ from torch import nn
 
 from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, ready, report
-from gan_core.engine import pick_device, use_threads
-from gan_core.progress import Progress
+from gan_core.runtime.engine import pick_device, use_threads
+from gan_core.runtime.progress import Progress
 
 SIZES = ("text-512", "resnet-wgan-gp")
 SIDES = ("plain fp32", "plain bf16", "toolkit fp32", "toolkit bf16")

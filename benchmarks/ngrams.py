@@ -1,4 +1,4 @@
-"""N-gram counts and Jensen-Shannon scores: seqgan_gp.ngrams against plain Python, in one run.
+"""N-gram counts and Jensen-Shannon scores: seqgan_gp.scores.ngrams against plain Python, in one run.
 
     python -m benchmarks.ngrams [--lines FILE] [--rounds N]
 
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from seqgan_gp.markov import markov_chains
-from seqgan_gp.ngrams import Reference
+from seqgan_gp.scores.markov import markov_chains
+from seqgan_gp.scores.ngrams import Reference
 
 DATA = Path(__file__).parents[1] / "data" / "wordnet"
 LENGTH = 32
@@ -125,7 +125,7 @@ def main() -> None:
         f"{len(lines)} lines of {LENGTH} characters, alphabet of {len(alphabet)}, n = 1..{MAX_N}; distinct "
         f"{MAX_N}-grams: {len(reference.counts[MAX_N])}; {options.rounds} rounds, median (min..max)\n"
     )
-    print(f"{'':34}{'plain Python':28}{'seqgan_gp.ngrams':28}ratio")
+    print(f"{'':34}{'plain Python':28}{'seqgan_gp.scores.ngrams':28}ratio")
     for title, plain, fast in [
         ("count the reference", times["plain count"], times["count"]),
         (f"score {SAMPLE} lines against it", times["plain score"], times["score"]),

@@ -19,10 +19,10 @@ import torch
 from benchmarks.plain import Plain, TextCritic, TextGenerator, image_critic, image_generator
 from benchmarks.timing import Timed, in_turns, machine, peaks
 from benchmarks.work import cost_of
-from gan_core.build import build, make_parts
-from gan_core.engine import pick_device, use_threads
-from gan_core.game import Game
-from gan_core.options import settle
+from gan_core.game.game import Game
+from gan_core.recipes.build import build, make_parts
+from gan_core.recipes.plan import settle
+from gan_core.runtime.engine import pick_device, use_threads
 from gan_core.sample import Sample
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE

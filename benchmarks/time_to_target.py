@@ -25,14 +25,14 @@ from torch import Tensor, nn
 from benchmarks.plain import Plain, TextCritic, TextGenerator
 from benchmarks.tables import markdown
 from benchmarks.timing import machine
-from gan_core.build import build, make_parts, make_prior
-from gan_core.engine import use_threads
-from gan_core.options import settle
-from gan_core.randomness import reseed, shuffled
+from gan_core.game.trained import Trained
+from gan_core.recipes.build import build, make_parts, make_prior
+from gan_core.recipes.plan import settle
+from gan_core.runtime.engine import use_threads
+from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Latent, Sample
-from gan_core.trained import Trained
 from seqgan_gp.domain import TextDomain
-from seqgan_gp.networks import initialise
+from seqgan_gp.networks.wgan_gp import initialise
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")

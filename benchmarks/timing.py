@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import conv2d
 
-from gan_core.progress import Progress
+from gan_core.runtime.progress import Progress
 
 BAR_AFTER = 2.0  # seconds
 

@@ -3,7 +3,7 @@
 A product of matrices (a convolution is one) reads its operands and writes its result once; whatever lies between two
 of them is taken to cost nothing, as a compiler may fuse it. Where the toolkit has a convolution and a mean, or a
 doubling, as one convolution, it counts as that one; where a compiled step makes one of fewer products
-(gan_core.toom_cook), it counts as if it did not. Backward passes are counted by what they are at best:
+(gan_core.ops.winograd), it counts as if it did not. Backward passes are counted by what they are at best:
 
 - a critic step: one forward pass of the generator for the fakes; two of the critic, for reals and fakes, and four
   backward (by the inputs and by the weights); for each gradient penalty one forward, one backward by the input, and two
@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from gan_core.game import Game
+from gan_core.game.game import Game
 
 ADAM_BYTES = 28
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.reliability import ROOT
-from gan_core.run import read_lines
+from gan_core.training.run import read_lines
+from robustness.reliability import ROOT
 
 PRECISIONS = ("fp32", "bf16")
 SCORES = {"text": ("js-4/heldout", "js-6/heldout"), "image": ("frechet/classifier", "kid/classifier")}

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from gan_core.game.trained import Trained
 from gan_core.labels import Labels
 from gan_core.sample import Sample
-from gan_core.trained import Trained
 
 
 class Domain(Protocol):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_core.errors import CheckpointError, DataError, UsageError
-from gan_core.inputs import printable, read_limited
+from gan_core.storage.inputs import printable, read_limited
 
 UNKNOWN = -1  # the label of an example without one
 MAX_CLASSES = (1 << 15) - 1  # labels are int16
@@ -131,7 +131,7 @@ def settle_labels(
 
 def hidden(labels: np.ndarray, classes: int, per_class: int, seed: int) -> np.ndarray:
     """Labels (N,) with all but `per_class` of each class replaced by UNKNOWN, chosen by the seed."""
-    from gan_core.randomness import derive  # brings torch, which takes seconds: only now that it is needed
+    from gan_core.runtime.randomness import derive  # brings torch, which takes seconds: only now that it is needed
 
     rng = np.random.default_rng(derive(seed, "labels that are kept"))
     kept = [rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]

@@ -13,26 +13,26 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_core.build import new_generator
-from gan_core.dist import drawn, rank
 from gan_core.errors import CheckpointError, DataError, UsageError
-from gan_core.files import replacing
-from gan_core.inputs import read_limited
-from gan_core.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
+from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
+from gan_core.game.trained import Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
-from gan_core.randomness import reseed
+from gan_core.recipes.build import new_generator
+from gan_core.runtime.device import sent
+from gan_core.runtime.dist import drawn, rank
+from gan_core.runtime.randomness import reseed
 from gan_core.sample import Sample
-from gan_core.trained import Trained
-from gan_core.transfer import sent
-from image_gan import classifier
-from image_gan.backbones import open_backbone
-from image_gan.dataset import MAX_SIZE, ImageSet, open_images, prepare
+from gan_core.storage.inputs import read_limited
+from gan_core.storage.sealed import replacing
+from image_gan.dataset.dataset import MAX_SIZE, ImageSet, open_images, prepare
 from image_gan.grids import animate, as_image, grid, grid_by_label
-from image_gan.label_scores import IntraClass
-from image_gan.label_scores import table as label_table
 from image_gan.networks import ARCHS, initialise
-from image_gan.scores import Scorer, default_num, table
+from image_gan.scores import classifier
+from image_gan.scores.backbones import open_backbone
+from image_gan.scores.intra_class import IntraClass
+from image_gan.scores.intra_class import table as label_table
+from image_gan.scores.report import Scorer, default_num, table
 from image_gan.settings import LARGEST, ImageSettings
 
 FORMAT_FILE = "images.json"
@@ -213,7 +213,7 @@ class ImageDomain:
         )
 
     def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
+        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.evaluation.label_scores.label_report`."""
         if shown is None:
             return {}
         report = evaluate_labels(trained, self._judged(), shown)

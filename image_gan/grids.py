@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gan_core.files import replacing
+from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 
 GAP = 2  # pixels between the images of a grid

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_core.options import Kind, Preset
-from gan_core.parts import option
-from gan_core.settings import Settings
-from image_gan.decode import RESIZES
+from gan_core.parts.base import option
+from gan_core.recipes.plan import Kind, Preset
+from gan_core.recipes.settings import Settings
 from image_gan.networks import ARCHS, INITS, Shape, check
-from image_gan.sources import BAD_IMAGES
+from image_gan.sources.decode import RESIZES
+from image_gan.sources.open import BAD_IMAGES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
 LARGEST = 1024  # pixels a side that networks are made for
@@ -72,7 +72,7 @@ class ImageSettings(Settings):
         return shape
 
 
-# The published sizes and schedules; RECIPES' sources stand in gan_core/recipes.py.
+# The published sizes and schedules; RECIPES' sources stand in gan_core/recipes/published.py.
 COLOUR = dict(channels=3)
 MLP = dict(
     COLOUR, arch="mlp", size=64, width=512, z_dim=128, batch_size=64, g_norm="none", init="torch"

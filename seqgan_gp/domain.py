@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan_core.files import replacing
-from gan_core.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
-from gan_core.label_scores import table as label_table
+from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
+from gan_core.evaluation.label_scores import table as label_table
+from gan_core.game.trained import Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
+from gan_core.runtime.device import sent
 from gan_core.sample import Sample
+from gan_core.storage.sealed import replacing
 from gan_core.text import plain
-from gan_core.trained import Trained
-from gan_core.transfer import sent
-from seqgan_gp import tokenizer as tokenizers
-from seqgan_gp.classifier import NgramClassifier
-from seqgan_gp.corpus import Corpus, open_rows, prepare
-from seqgan_gp.networks import Generator, Trunk, initialise
-from seqgan_gp.scores import PROTOCOLS, other_scorer, run_scorer, table
+from seqgan_gp import tokenizers
+from seqgan_gp.corpus.corpus import Corpus, open_rows, prepare
+from seqgan_gp.networks.wgan_gp import Generator, Trunk, initialise
+from seqgan_gp.scores.classifier import NgramClassifier
+from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
 from seqgan_gp.settings import TextSettings
-from seqgan_gp.tokenizer import Tokenizer
+from seqgan_gp.tokenizers import Tokenizer
 
 TESTED = 2_000  # samples that are scored for their labels
 MAX_TESTED = 10_000  # held-out lines that a critic or a classifier is scored by
@@ -158,7 +158,7 @@ class TextDomain:
         return reports | self.score_shown(trained, shown)
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.label_scores.label_report`."""
+        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.evaluation.label_scores.label_report`."""
         return self.score_shown(trained, self.show_labels(trained, num))
 
     def show_labels(self, trained: Trained, num: int = 0) -> Shown | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from gan_core.errors import GanError
-from gan_core.files import FULL
+from gan_core.storage.sealed import FULL
 from gan_core.text import plain
 
 COMMANDS = {

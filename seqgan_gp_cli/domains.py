@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_core.build import make_parts
 from gan_core.errors import CheckpointError, UsageError
-from gan_core.options import Kind, Plan, fields_of, parse
-from image_gan.backbones import runs_code
+from gan_core.recipes.build import make_parts
+from gan_core.recipes.plan import Kind, Plan, fields_of, parse
 from image_gan.domain import ImageDomain
+from image_gan.scores.backbones import runs_code
 from image_gan.settings import IMAGE
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.settings import TEXT

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from gan_core.errors import UsageError
-from gan_core.run import run_folder
+from gan_core.training.run import run_folder
 
 PLAIN = "plain"
 IMAGE_FILES = (".npz", ".zip")
@@ -77,7 +77,7 @@ def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dic
 
 def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
     """The report of a run of sentences."""
-    from seqgan_gp.scores import PROTOCOLS
+    from seqgan_gp.scores.protocols import PROTOCOLS
 
     request.refuse("not for a run, whose lines have a form already", "seq_len", "bad_utf8")
     request.refuse("for images", "backbone")
@@ -101,9 +101,9 @@ def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
 
 def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
     """The report of a file of lines."""
-    from seqgan_gp.corpus import plain_rows
-    from seqgan_gp.plain_scores import plain_scorer
-    from seqgan_gp.scores import table
+    from seqgan_gp.corpus.corpus import plain_rows
+    from seqgan_gp.scores.plain import plain_scorer
+    from seqgan_gp.scores.protocols import table
 
     request.refuse("for images", "backbone")
     request.refuse("for runs, and all lines of a file are scored", "num")
@@ -119,7 +119,7 @@ def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callabl
 def score_images(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
     """The report of a folder, .npz or .zip of images."""
     from image_gan.domain import score_files
-    from image_gan.scores import table
+    from image_gan.scores.report import table
 
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
     request.refuse("for runs, and all images are scored", "num")

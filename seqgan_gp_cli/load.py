@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 import torch
 
-from gan_core import checkpoint
-from gan_core.build import make_critic, make_generator, make_parts, make_prior, teaches_classes
-from gan_core.critic import Critic
-from gan_core.engine import pick_device
 from gan_core.errors import CheckpointError, GanError
+from gan_core.game.prior import Prior
+from gan_core.game.refusals import refuse_parts
+from gan_core.game.trained import Trained
 from gan_core.labels import Labels
-from gan_core.parts import Part
-from gan_core.prior import Prior
-from gan_core.refusals import refuse_parts
-from gan_core.run import read_config, run_folder
-from gan_core.trained import Trained
+from gan_core.networks.critic import Critic
+from gan_core.parts.base import Part
+from gan_core.recipes.build import make_critic, make_generator, make_parts, make_prior, teaches_classes
+from gan_core.runtime.engine import pick_device
+from gan_core.training import checkpoint
+from gan_core.training.run import read_config, run_folder
 from seqgan_gp_cli.domains import Entry, entry_of, plan_of
 
 T = TypeVar("T", bound=torch.nn.Module)

@@ -49,7 +49,7 @@ def sample(
     codes: tuple[str, ...], ema: bool | None, device: str,
 ) -> None:  # fmt: skip
     """Draw samples from RUN, a run's folder."""
-    from gan_core.files import full_disk, is_full, writing
+    from gan_core.storage.sealed import full_disk, is_full, writing
     from seqgan_gp_cli.load import load
 
     loaded = load(run, ema, device)
@@ -85,7 +85,7 @@ def opened(out: Path) -> Iterator[Path]:
 
     A link is followed: what it names is replaced, and not the link. A device or a pipe is written to itself.
     """
-    from gan_core.files import replacing
+    from gan_core.storage.sealed import replacing
 
     if out.exists() and not out.is_file() and not out.is_dir():  # such as /dev/full or a named pipe
         yield out

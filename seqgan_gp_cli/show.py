@@ -21,9 +21,9 @@ DAMAGED = "{} is damaged: remove it, or train on with --resume"
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
     """List the recipes and the parts, or explain NAME, one of them: its objective, its parts, its numbers."""
-    from gan_core.options import flag
-    from gan_core.parts import REGISTRY, options_of
-    from gan_core.recipes import RECIPES
+    from gan_core.parts.base import REGISTRY, options_of
+    from gan_core.recipes.plan import flag
+    from gan_core.recipes.published import RECIPES
     from seqgan_gp_cli.domains import DOMAINS
 
     def explain(part: str) -> None:
@@ -58,9 +58,9 @@ def recipes(name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object and nothing else")
 def inspect(run: str, as_json: bool) -> None:
     """Show RUN, a run's folder: what it is, how it scores, and whether its newest checkpoint is whole."""
-    from gan_core.checkpoint import newest
-    from gan_core.run import read_config, run_folder
     from gan_core.text import plain
+    from gan_core.training.checkpoint import newest
+    from gan_core.training.run import read_config, run_folder
     from seqgan_gp_cli.domains import entry_of, plan_of
 
     path = run_folder(run)
@@ -88,7 +88,7 @@ def read_summary(file: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is damaged.
     """
-    from gan_core.inputs import read_limited
+    from gan_core.storage.inputs import read_limited
 
     try:
         summary = json.loads(read_limited(file, SUMMARY_LIMIT)) if file.exists() else {}
@@ -122,7 +122,7 @@ def doctor() -> None:
     """Show what runs depend on here: versions, devices, threads, caches, free disk space."""
     import torch
 
-    from gan_core.cache import cache_root
+    from gan_core.storage.cache import cache_root
 
     rows = [("system", f"{platform.platform()}, Python {platform.python_version()}")]
     for package in (

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import evaluation
-from seqgan_gp.corpus import prepare
+from seqgan_gp.corpus.corpus import prepare
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_the_reference_is_counted_once_and_then_read(lines, monkeypatch):
     corpus = prepare(str(lines), seq_len=evaluation.LENGTH, progress=False)
     counted = evaluation.count_reference(lines)
     assert counted["rows"] == len(corpus.train) and 0 < counted["grams"] < 27 * len(corpus.train)
-    monkeypatch.setattr("seqgan_gp.scores.MarkovChain.__init__", None)
+    monkeypatch.setattr("seqgan_gp.scores.protocols.MarkovChain.__init__", None)
     found = evaluation.score_once(lines, 20)
     assert min(found.values()) > 0
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_gan import classifier
+from image_gan.scores import classifier
 from tests.command import one_sentence
 from tests.image_gan.sets import encoded, huge_png, noise, write_files, write_zip
 from tests.image_gan.shapes import shapes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_gan import classifier
+from image_gan.scores import classifier
 from tests.command import one_sentence
 
 TINY = ["--steps", "2", "--width", "4", "--z-dim", "4", "--batch-size", "4", "--log-every", "0", "--threads", "1"]

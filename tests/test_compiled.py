@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.steps import Case, Setting
-from gan_core.engine import Engine
+from gan_core.runtime.engine import Engine
 from image_gan.settings import IMAGE
 from seqgan_gp.settings import TEXT
 

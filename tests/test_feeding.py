@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import feeding
-from gan_core.options import settle
+from gan_core.recipes.plan import settle
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE
 from seqgan_gp.domain import TextDomain

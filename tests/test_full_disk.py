@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from gan_core import checkpoint, files
-from gan_core import run as run_module
-from gan_core import train as train_module
-from gan_core.build import build, make_parts
-from gan_core.cache import cache_root
 from gan_core.errors import GanError
-from gan_core.files import verify
-from gan_core.run import Board, Run
-from gan_core.train import Trainer
+from gan_core.recipes.build import build, make_parts
+from gan_core.storage import sealed as files
+from gan_core.storage.cache import cache_root
+from gan_core.storage.sealed import verify
+from gan_core.training import checkpoint
+from gan_core.training import loop as train_module
+from gan_core.training import run as run_module
+from gan_core.training.loop import Trainer
+from gan_core.training.run import Board, Run
 from seqgan_gp_cli import run
 from tests.command import one_sentence
 from tests.toy import CPU, ToyDomain, settings
@@ -313,7 +314,7 @@ class TestBeforeTheFirstCheckpoint:
         args = ("train-text", "--data", "lines.txt", *SMALL, "--steps", 6, "--name", "killed", "--save-every", 0)
         killed = text_run.parent / "00002-killed"
         code = (
-            "import os, sys; from gan_core.train import Trainer; from seqgan_gp_cli import main\n"
+            "import os, sys; from gan_core.training.loop import Trainer; from seqgan_gp_cli import main\n"
             "Trainer.save = lambda self: os._exit(9)\n"
             "main(sys.argv[1:])"
         )
@@ -337,6 +338,6 @@ class TestBeforeTheFirstCheckpoint:
 @pytest.mark.parametrize("domain", ["text", "image"])
 def test_the_experiment(domain, tmp_path):
     """Every file and device of the real commands."""
-    command = [sys.executable, "-m", "experiments.full_disk", "--only", domain, "--outdir", str(tmp_path)]
+    command = [sys.executable, "-m", "robustness.full_disk", "--only", domain, "--outdir", str(tmp_path)]
     done = subprocess.run([*command, "--limits", "12"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,18 +17,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from experiments.attacks_on_runs import KINDS
-from experiments.hostile import good_files
-from experiments.mutations import ESCAPES, mutated, npy_header
 from gan_core import labels
 from gan_core.errors import CheckpointError, DataError
-from gan_core.files import DamagedError, manifest_text, verify
-from gan_core.run import read_config
+from gan_core.storage.sealed import DamagedError, manifest_text, verify
 from gan_core.text import plain
+from gan_core.training.run import read_config
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE
-from image_gan.sources import open_source
-from seqgan_gp import tokenizer
+from image_gan.sources.open import open_source
+from robustness.attacks_on_runs import KINDS
+from robustness.hostile import good_files
+from robustness.mutations import ESCAPES, mutated, npy_header
+from seqgan_gp import tokenizers as tokenizer
 from seqgan_gp_cli import complain
 from seqgan_gp_cli.domains import plan_of, refuse_code
 from tests.command import one_sentence
@@ -61,7 +61,7 @@ def assert_harmless(outdir, num, seed):
     """In a process of its own: the cases are forked from it, and have its memory."""
     args = ["--num", str(num), "--seed", str(seed), "--outdir", str(outdir)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "experiments.hostile", *args]
+    command = [sys.executable, "-m", "robustness.hostile", *args]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -82,7 +82,7 @@ class TestTheHarness:
     """What it would find, it finds."""
 
     def test_faults_are_seen(self, tmp_path, monkeypatch):
-        from experiments import hostile
+        from robustness import hostile
 
         def attack(scene):
             (scene.marker.parent / "stray").write_bytes(b"")

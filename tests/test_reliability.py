@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments.reliability import CHECKS, DOMAINS, Bench
-from gan_core import checkpoint
+from gan_core.training import checkpoint
+from robustness.reliability import CHECKS, DOMAINS, Bench
 from tests.command import one_sentence
 
 FEW = {"kills": 2, "stops": 2, "damages": 8}

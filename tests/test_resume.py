@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gan_core import checkpoint
-from gan_core.recipes import RECIPES
-from gan_core.run import read_lines
+from gan_core.recipes.published import RECIPES
+from gan_core.training import checkpoint
+from gan_core.training.run import read_lines
 
 STEPS = 9
 SMALL = [

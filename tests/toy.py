@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from gan_core.build import build, make_parts
-from gan_core.game import Game
+from gan_core.game.game import Game
+from gan_core.game.trained import Trained
 from gan_core.labels import UNKNOWN, Labels
-from gan_core.recipes import RECIPES
+from gan_core.recipes.build import build, make_parts
+from gan_core.recipes.published import RECIPES
+from gan_core.recipes.settings import Settings
 from gan_core.sample import Sample
-from gan_core.settings import Settings
-from gan_core.trained import Trained
 
 CPU = torch.device("cpu")
 LABELLED = ("cgan", "acgan", "wgan-gp-acgan", "projection", "sgan", "catgan")  # the recipes that learn from labels

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from gan_core.activations import LeakyReLU, ReLU
+from gan_core.ops.activations import LeakyReLU, ReLU
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, down, halvings, norm, up
 from image_gan.networks.shape import Shape
 

@@ -8,8 +8,8 @@ asks for, and the critic halves until 7 to 13 pixels a side are left: 8 at 32 pi
 
 from torch import Tensor, nn
 
-from gan_core.activations import ReLU
-from gan_core.convolution import Halve
+from gan_core.ops.activations import ReLU
+from gan_core.ops.convolution import Halve
 from image_gan.networks.layers import (
     Labelled,
     Layers,

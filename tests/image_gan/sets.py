@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from gan_core.errors import DataError
-from image_gan.sources import open_source
+from image_gan.sources.open import open_source
 
 
 def noise(number, height=8, width=8, channels=3, seed=0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from image_gan.dataset import ImageSet
+from image_gan.dataset.dataset import ImageSet
 
 
 def shapes(num=600, test=200, size=16, channels=1, seed=0, labelled=True):

@@ -8,17 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_core import checkpoint
-from gan_core.build import build, make_generator, make_parts
 from gan_core.errors import UsageError
-from gan_core.options import settle
-from gan_core.randomness import reseed
-from gan_core.recipes import RECIPES
-from gan_core.run import Run
+from gan_core.recipes.build import build, make_generator, make_parts
+from gan_core.recipes.plan import settle
+from gan_core.recipes.published import RECIPES
+from gan_core.runtime.randomness import reseed
 from gan_core.sample import Sample
-from gan_core.train import Trainer
-from image_gan import classifier
+from gan_core.training import checkpoint
+from gan_core.training.loop import Trainer
+from gan_core.training.run import Run
 from image_gan.domain import ImageDomain, pixels
+from image_gan.scores import classifier
 from image_gan.settings import IMAGE
 
 CPU = torch.device("cpu")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gan_core.constraints import TRANSPOSED, SpectralNorm, matrix, weighted_layers
-from gan_core.critic import AutoencoderCritic, ScoringCritic, judge, mixes_samples
-from gan_core.penalties import GradientPenalty
+from gan_core.networks.critic import AutoencoderCritic, ScoringCritic, judge, mixes_samples
+from gan_core.parts.constraints import TRANSPOSED, SpectralNorm, matrix, weighted_layers
+from gan_core.parts.penalties import GradientPenalty
 from gan_core.sample import Sample
 from image_gan.networks import ARCHS, Shape, initialise
 from image_gan.networks.resnet import Residual, down_block, first_block, plain_block, up_block

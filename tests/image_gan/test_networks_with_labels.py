@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_core.constraints import SpectralNorm, WeightNorm, weighted_layers
+from gan_core.parts.constraints import SpectralNorm, WeightNorm, weighted_layers
 from image_gan.networks import ARCHS, INITS, Shape, check, initialise
 from image_gan.networks.layers import ConditionalBatchNorm
 

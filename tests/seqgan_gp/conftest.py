@@ -2,16 +2,16 @@
 
 import pytest
 
-import gan_core.files
-from gan_core import pool
-from seqgan_gp import sources
-from seqgan_gp.sources import Source
+import gan_core.storage.sealed
+from gan_core.runtime import pool
+from seqgan_gp.sources import open as sources
+from seqgan_gp.sources.open import Source
 
 
 @pytest.fixture
 def cache(cache, monkeypatch):
     """A cache of its own, on a disk that needs no flushing."""
-    monkeypatch.setattr(gan_core.files, "sync", lambda path: None)
+    monkeypatch.setattr(gan_core.storage.sealed, "sync", lambda path: None)
     return cache
 
 
@@ -35,8 +35,8 @@ def divided(monkeypatch):
 
     def dividing(size, processes=1):
         monkeypatch.setattr(sources, "PART", size)
-        monkeypatch.setattr("seqgan_gp.hub.PART", size)
-        monkeypatch.setattr("seqgan_gp.parquet.PART", size)
+        monkeypatch.setattr("seqgan_gp.sources.hub.PART", size)
+        monkeypatch.setattr("seqgan_gp.sources.parquet.PART", size)
         monkeypatch.setattr(pool, "processors", lambda: processes)
 
     dividing(1 << 26)

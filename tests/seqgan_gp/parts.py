@@ -9,9 +9,9 @@ import time
 PREPARE = """
 import sys
 import seqgan_gp_cli
-from gan_core import pool
-from seqgan_gp import sources
-from seqgan_gp.corpus import prepare
+from gan_core.runtime import pool
+from seqgan_gp.sources import open as sources
+from seqgan_gp.corpus.corpus import prepare
 sources.PART, pool.processors = 100_000, lambda: 2
 seqgan_gp_cli.cli.main = lambda *_, **__: prepare(sys.argv[1]) and 0
 sys.exit(seqgan_gp_cli.run())

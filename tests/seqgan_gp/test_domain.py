@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gan_core.build import build, make_parts
 from gan_core.labels import Labels
-from gan_core.options import settle
-from gan_core.recipes import RECIPES
+from gan_core.recipes.build import build, make_parts
+from gan_core.recipes.plan import settle
+from gan_core.recipes.published import RECIPES
 from gan_core.sample import Sample
 from seqgan_gp.domain import TextDomain, ids_of
 from seqgan_gp.settings import TEXT
@@ -92,8 +92,8 @@ def test_backticks_are_not_padding(path):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_trains_two_hundred_steps_on_the_built_in_sentences(recipe, tmp_path):
     from gan_core.errors import DivergedError
-    from gan_core.run import Run
-    from gan_core.train import Trainer
+    from gan_core.training.loop import Trainer
+    from gan_core.training.run import Run
 
     plan = settle(TEXT, {"recipe": recipe, "steps": 200, "width": 32, "sample_every": 0, "save_every": 0})
     chosen = plan.settings(TEXT)

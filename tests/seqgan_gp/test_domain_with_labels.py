@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from gan_core.build import build, make_parts
 from gan_core.errors import UsageError
-from gan_core.options import settle
-from gan_core.prior import Codes, Prior
-from gan_core.recipes import RECIPES
-from gan_core.trained import Trained, each_class
-from seqgan_gp.corpus import prepare
+from gan_core.game.prior import Codes, Prior
+from gan_core.game.trained import Trained, each_class
+from gan_core.recipes.build import build, make_parts
+from gan_core.recipes.plan import settle
+from gan_core.recipes.published import RECIPES
+from seqgan_gp.corpus.corpus import prepare
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.settings import TEXT
 

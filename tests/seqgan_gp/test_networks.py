@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from gan_core.conditioning import ConcatEntry, ProjectionEntry
-from gan_core.critic import ScoringCritic
 from gan_core.errors import UsageError
-from gan_core.options import settle
-from seqgan_gp.networks import Generator, ResBlock, Trunk, initialise
+from gan_core.networks.critic import ScoringCritic
+from gan_core.parts.conditioning import ConcatEntry, ProjectionEntry
+from gan_core.recipes.plan import settle
+from seqgan_gp.networks.wgan_gp import Generator, ResBlock, Trunk, initialise
 from seqgan_gp.settings import TEXT
 
 

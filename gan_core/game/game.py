@@ -1,0 +1,277 @@
+"""The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_core.game.prior import Prior
+from gan_core.game.refusals import refuse_critic
+from gan_core.game.schedule import set_learning_rate
+from gan_core.networks.critic import judge, judge_both
+from gan_core.parts.base import Constraint, Loss, Part, Penalty
+from gan_core.runtime import dist
+from gan_core.runtime.engine import Engine, Nest
+from gan_core.runtime.randomness import reseed
+from gan_core.sample import Latent, Sample, Verdict
+
+Terms = dict[str, Tensor]
+
+
+class Player:
+    """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
+
+    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so
+    that a short run's average is not its initialisation.
+    """
+
+    def __init__(
+        self, net: nn.Module, optimiser: Optimizer, constraints: Sequence[Constraint] = (), ema: float = 0.0
+    ) -> None:
+        self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
+        self.lr = optimiser.param_groups[0]["lr"]
+        self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
+        self.parameters: list[Tensor] = list(net.parameters())
+        self.steps = 0
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to sample from: the average if there is one."""
+        return self.net if self.average is None else self.average
+
+    def learn(self, parts: int = 1) -> Terms:
+        """One step down the gradients that its network has, and the constraints' own; returns their norm.
+
+        Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
+        parts: of the batch, whose gradients were added up.
+        """
+        if parts > 1:
+            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], parts)
+        for constraint in self.constraints:
+            cost = constraint.cost(self.net)
+            if cost is not None:
+                (cost / dist.size()).backward()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        dist.add_up(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        finite = torch.isfinite(norm)
+        if finite:
+            self.optimiser.step()
+            self.steps += 1
+            for constraint in self.constraints:
+                constraint.enforce(self.net)
+            self._follow()
+        return {"gradient": torch.where(finite, norm, 0.0), "skipped": (~finite).float()}
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is None:
+            return
+        weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, weight)
+        for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            mine.copy_(its)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not in the networks' own weights."""
+        return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
+
+
+class Game:
+    """A generator against a critic, by a sum of losses and penalties.
+
+    accumulate: parts in which a batch is taken, one after the other; what compares samples then sees those of a part.
+
+    The randomness of every step is drawn from torch's default generators, set anew from (seed, player, step) at
+    its start. Where `engine` compiles, a step's loss is one graph.
+
+    Raises:
+        UsageError: the parts cannot play together; the sentence names the remedy.
+    """
+
+    def __init__(
+        self,
+        generator: Player,
+        critic: Player,
+        losses: Sequence[Loss],
+        penalties: Sequence[Penalty],
+        prior: Prior,
+        engine: Engine,
+        seed: int = 0,
+        num_classes: int = 0,
+        accumulate: int = 1,
+    ) -> None:
+        self.generator, self.critic = generator, critic
+        self.prior, self.engine, self.seed, self.accumulate = prior, engine, seed, accumulate
+        self.losses, self.penalties = list(losses), list(penalties)
+        self.observers = [loss for loss in self.losses if type(loss).observe is not Loss.observe]
+        self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
+        self.step = 0
+        self.critic_turns = 0
+        refuse_critic(critic.net, losses, penalties, num_classes)
+        self._critic_gradients = engine.differentiated(critic.net, self._critic_terms, [generator.net])
+        self._generator_gradients = engine.differentiated(generator.net, self._generator_terms, [critic.net])
+
+    @property
+    def parts(self) -> list[Part]:
+        """Every part that plays, losses first."""
+        constraints = dict.fromkeys([*self.critic.constraints, *self.generator.constraints])
+        return [*self.losses, *self.penalties, *constraints]
+
+    def critic_step(self, real: Sample) -> Terms:
+        """One step of the critic on real samples and as many generated ones."""
+        reseed(self.seed, "critic", self.critic_turns)
+        due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
+        put_back = remembered(self.generator.net, self.critic.net)
+        self.critic.optimiser.zero_grad(set_to_none=True)
+        with frozen(self.generator.net):
+            latent = self.prior.draw(len(real), real.x.device, like=real.y)
+            terms, looked, judged = self._in_parts(
+                len(real), lambda rows: self._critic_gradients(real.rows(rows), latent.rows(rows), due)
+            )
+        terms = terms | self.critic.learn(self.accumulate)
+        if terms["skipped"]:
+            put_back()
+        else:
+            for loss in self.observers:
+                loss.observe(*(remade(verdict) for verdict in judged))
+        self.critic_turns += 1
+        readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
+        return {**{f"critic/{name}": value for name, value in terms.items()}, **looked, **readings}
+
+    def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
+        """One step of the generator; `real` where `needs_reals`."""
+        reseed(self.seed, "generator", self.step)
+        put_back = remembered(self.generator.net, self.critic.net)
+        self.generator.optimiser.zero_grad(set_to_none=True)
+        with frozen(self.critic.net):
+            latent = self.prior.draw(batch_size, device, like=None if real is None else real.y)
+            terms = self._in_parts(
+                batch_size, lambda rows: self._generator_gradients(latent.rows(rows), real and real.rows(rows))
+            )
+        terms = terms | self.generator.learn(self.accumulate)
+        if terms["skipped"]:
+            put_back()
+        self.step += 1
+        return {f"generator/{name}": value for name, value in terms.items()}
+
+    def convergence(self) -> Tensor | None:
+        """A loss's measure of convergence, where one has it."""
+        return next((m for loss in self.losses if (m := loss.convergence()) is not None), None)
+
+    def set_decay(self, factor: float) -> None:
+        """Set both learning rates to this share of their initial values."""
+        for player in (self.generator, self.critic):
+            set_learning_rate(player.optimiser, player.lr * factor)
+
+    def _in_parts(self, num: int, gradients: Callable[[slice], Nest]) -> Nest:
+        """What `gradients` gives for each part of a batch of `num` rows, as of all; they add up in the network."""
+        each = num // self.accumulate
+        found = [gradients(slice(first, first + each)) for first in range(0, num, each)]
+        return found[0] if len(found) == 1 else together(found)
+
+    def _critic_terms(self, real: Sample, latent: Latent, due: frozenset[str]) -> tuple[Tensor, tuple]:
+        net = self.critic.net
+        with torch.no_grad():
+            fake = self._made(latent).to(real.x.dtype)
+        playing = [penalty for penalty in self.penalties if penalty.name in due]
+        judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
+        measured = {penalty.name: penalty.measured(net, *judged) for penalty in playing}
+        judged = (dist.whole(judged[0]), dist.whole(judged[1]))
+        terms = {loss.name: loss.critic(*judged) for loss in self.losses}
+        terms |= {name: cost for name, (cost, _) in measured.items()}
+        total = torch.stack(list(terms.values())).sum()
+        terms |= {"total": total, "real": judged[0].score.mean(), "fake": judged[1].score.mean()}
+        looked = {f"{name}/{what}": value for name, (_, found) in measured.items() for what, value in found.items()}
+        return total, (terms, looked, tuple(told(verdict) for verdict in judged) if self.observers else ())
+
+    def _made(self, latent: Latent) -> Sample:
+        return Sample(self.generator.net(latent), latent.y, latent.code)
+
+    def _generator_terms(self, latent: Latent, real: Sample | None) -> tuple[Tensor, Terms]:
+        fake = self._made(latent)
+        net = self.critic.net
+        of_real, of_fake = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
+        of_real, of_fake = of_real and dist.whole(of_real), dist.whole(of_fake)
+        terms = {loss.name: loss.generator(of_real, of_fake) for loss in self.losses}
+        total = torch.stack(list(terms.values())).sum()
+        return total, terms | {"total": total}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training needs besides the networks' weights and the seed."""
+        return {
+            "step": self.step,
+            "critic_turns": self.critic_turns,
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "parts": {part.name: part.state_dict() for part in self.parts},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.step, self.critic_turns = state["step"], state["critic_turns"]
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        for part in self.parts:
+            part.load_state_dict(state["parts"][part.name])
+
+
+def told(verdict: Verdict) -> dict[str, Any]:
+    """What losses observe of a verdict, as a nest of tensors."""
+    labels = {"y": verdict.sample.y, "code": verdict.sample.code}
+    known = {name: part for name, part in labels.items() if part is not None}
+    return {"features": verdict.features, "heads": verdict.heads, "known": known}
+
+
+def remade(told: dict[str, Any]) -> Verdict:
+    """A verdict from what was `told` of it: of its sample's x only the length."""
+    features = told["features"]
+    return Verdict(Sample(features[:, :0], **told["known"]), features, told["heads"])
+
+
+def together(parts: list[Nest]) -> Nest:
+    """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: together([part[name] for part in parts]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(together(list(of_one)) for of_one in zip(*parts, strict=True))
+    return torch.cat(parts) if first.ndim else torch.stack(parts).mean()
+
+
+def remembered(*nets: nn.Module) -> Callable[[], None]:
+    """A function that puts the buffers of networks back as they are now.
+
+    Batch norm moves its statistics in every forward pass, in those of a step that is then not taken too.
+    """
+    buffers = [buffer for net in nets for buffer in net.buffers()]
+    before = [buffer.clone() for buffer in buffers]
+
+    @torch.no_grad()
+    def put_back() -> None:
+        for buffer, old in zip(buffers, before, strict=True):
+            buffer.copy_(old)
+
+    return put_back
+
+
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Keep a network out of the other player's step: gradients pass through it and none stay in it."""
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)

@@ -1,0 +1,135 @@
+"""Critics: a trunk with heads, or an autoencoder whose score is an energy. And judge(), which asks them."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gan_core.parts.conditioning import LabelEntry
+from gan_core.sample import Sample, Verdict
+
+Answer = tuple[Tensor, dict[str, Tensor]]  # features (B, F) and the heads
+Heads = dict[str, Tensor]
+
+# What the score of a critic may be, from its heads.
+SCORES: dict[str, Callable[[Heads], Tensor]] = {
+    "linear": lambda heads: heads["score"].squeeze(1),
+    "class evidence": lambda heads: heads["class"].logsumexp(1),
+    "class certainty": lambda heads: -entropy(heads["class"]),
+}
+ENERGIES = {"absolute error": 1, "squared error": 2}  # the score of an autoencoder: the power of its error
+BOUNDED = ("class certainty",)  # scores that no slope of a given size can be held on
+
+
+def wide(x: Tensor) -> Tensor:
+    """At least float32: what autocast made narrow, scores and slopes are summed in."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """The entropy in nats of the softmax of each row of logits: (B, K) -> (B,)."""
+    logs = logits.log_softmax(1)
+    return -(logs.exp() * logs).sum(1)
+
+
+class Critic(nn.Module):
+    """A trunk, x -> (B, features), with linear heads, and a score (B,) for each sample.
+
+    score: what it is, of SCORES. labels: where the label of a sample enters.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, features: int, heads: Mapping[str, int], score: str, labels: LabelEntry | None = None
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = nn.ModuleDict({name: nn.Linear(features, n) for name, n in heads.items()})
+        self.labels = labels or LabelEntry()
+        self.score_kind = score
+
+
+class ScoringCritic(Critic):
+    """A critic whose score is a head of its own, or is made of the head `class`."""
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        heads: Mapping[str, int],
+        score: str = "linear",
+        labels: LabelEntry | None = None,
+    ) -> None:
+        heads = {"score": 1, **heads} if score == "linear" else heads
+        super().__init__(trunk, features, heads, score, labels)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
+        features = self.trunk(self.labels.enter(x, y))
+        heads = {name: wide(head(features)) for name, head in self.heads.items()}
+        return features, {**heads, "score": SCORES[self.score_kind](heads) + self.labels.bonus(wide(features), y)}
+
+
+class AutoencoderCritic(Critic):
+    """An autoencoder; its score is the reconstruction error of each sample, E(v) = scale * mean |v - D(v)|^power.
+
+    `scale` is the domain's: 1 gives the plain mean of BEGAN and EBGAN. The heads look at the encoding.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        code: int,
+        decoder: nn.Module,
+        heads: Mapping[str, int],
+        score: str,
+        scale: float,
+        labels: LabelEntry | None = None,
+    ) -> None:
+        super().__init__(trunk, code, heads, score, labels)
+        self.encode = nn.Linear(features, code)
+        self.decoder = decoder
+        self.scale = scale
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
+        code = wide(self.encode(self.trunk(self.labels.enter(x, y))))
+        heads = {name: wide(head(code)) for name, head in self.heads.items()}
+        error = (x - wide(self.decoder(code))).abs().flatten(1)
+        return code, {**heads, "score": self.scale * error.pow(ENERGIES[self.score_kind]).mean(1)}
+
+
+def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
+    """Ask a critic about a sample; with `slope`, also for the gradient of each score by its own sample.
+
+    The only place where a gradient is taken by hand. It can be differentiated again, and by torch.func.grad
+    the verdict and the gradient come out of one forward pass, which torch.compile takes as one graph.
+    """
+    if not slope:
+        features, heads = critic(sample.x, sample.y)
+        return Verdict(sample, features, heads)
+
+    def total(x: Tensor) -> "tuple[Tensor, Answer]":  # quoted: torch.compile cannot evaluate it
+        features, heads = critic(x, sample.y)
+        return heads["score"].sum(), (features, heads)
+
+    gradient, (features, heads) = torch.func.grad(total, has_aux=True)(sample.x)
+    return Verdict(sample, features, heads, gradient)
+
+
+def judge_both(
+    critic: nn.Module, real: Sample, fake: Sample, slope_of: frozenset[str] = frozenset()
+) -> tuple[Verdict, Verdict]:
+    """Judge reals and fakes, in one call of the critic where that gives the same verdicts.
+
+    slope_of: those of "real" and "fake" whose gradients are wanted too. A critic with batch norm sees the two
+    batches apart, as in its publications: joined, the statistics of one would leak into the other.
+    """
+    wanted = ["real" in slope_of, "fake" in slope_of]
+    if wanted[0] != wanted[1] or mixes_samples(critic):
+        return judge(critic, real, wanted[0]), judge(critic, fake, wanted[1])
+    return judge(critic, real.joined(fake), wanted[0]).split(real, fake)
+
+
+def mixes_samples(critic: nn.Module) -> bool:
+    """Whether a sample's score depends on the others of its batch, as batch norm makes it."""
+    return any(isinstance(module, _BatchNorm) for module in critic.modules())

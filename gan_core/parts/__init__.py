@@ -1,0 +1,1 @@
+"""What a run is the sum of: losses, penalties, constraints and conditionings."""

@@ -1,0 +1,170 @@
+"""Gradient penalties: WHERE the critic's slope is looked at, times the PRICE of the slope found there.
+
+The slope is the norm of d D(x_i) / d x_i over everything but the batch, one per sample, at any rank.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gan_core.networks.critic import judge, wide
+from gan_core.parts.base import Penalty, option
+from gan_core.runtime.dist import drawn, gathered
+from gan_core.sample import Sample, Verdict
+
+
+def squared_slopes(gradient: Tensor) -> Tensor:
+    """Squared norms per sample, (B, ...) -> (B,), in float32 or wider."""
+    return wide(gradient).flatten(1).square().sum(1)
+
+
+def slopes(gradient: Tensor) -> Tensor:
+    """Norms per sample, (B, ...) -> (B,). Where a gradient is 0 the norm's own gradient is taken as 0, not NaN."""
+    squared = squared_slopes(gradient)
+    flat = squared == 0
+    return torch.where(flat, 0.0, torch.where(flat, 1.0, squared).sqrt())
+
+
+class SlopePenalty(Penalty):
+    """weight * E price(slope at the chosen points)."""
+
+    weight: float = option(10.0, "its weight", low=0.0)
+    meaning: ClassVar[Mapping[str, str]] = {"slope": "mean slope of the critic where the penalty looks"}
+
+    @abstractmethod
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        """The critic's gradient (B, ...) at the points of this penalty."""
+
+    @abstractmethod
+    def price(self, gradient: Tensor) -> Tensor:
+        """The price of each sample's slope: (B, ...) -> (B,)."""
+
+    def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return self.measured(critic, real, fake)[0]
+
+    def measured(self, critic: nn.Module, real: Verdict, fake: Verdict) -> tuple[Tensor, dict[str, Tensor]]:
+        gradient = self.look(critic, real, fake)
+        found = {"slope": gathered(squared_slopes(gradient.detach()).sqrt()).mean()}
+        return self.weight * self.every * gathered(self.price(gradient)).mean(), found
+
+
+def two_sided(gradient: Tensor) -> Tensor:
+    """(slope - 1)^2."""
+    return (slopes(gradient) - 1).square()
+
+
+def one_sided(gradient: Tensor) -> Tensor:
+    """max(0, slope - 1)^2."""
+    return torch.relu(slopes(gradient) - 1).square()
+
+
+def gradient_at(critic: nn.Module, sample: Sample) -> Tensor:
+    """The critic's gradient at a sample of its own."""
+    gradient = judge(critic, sample, slope=True).gradient
+    assert gradient is not None
+    return gradient
+
+
+def at_interpolates(critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+    """At e x + (1 - e) G with e ~ U[0, 1], one e per sample: Gulrajani et al. 2017, algorithm 1."""
+    x, g = real.sample.x, fake.sample.x
+    e = drawn(torch.rand, len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
+    return gradient_at(critic, real.sample.at(g + e * (x - g)))
+
+
+def at_verdict(critic: nn.Module, verdict: Verdict) -> Tensor:
+    """At the very samples of a verdict, which may have brought the gradient along."""
+    return gradient_at(critic, verdict.sample) if verdict.gradient is None else verdict.gradient
+
+
+class GradientPenalty(SlopePenalty, name="gp"):
+    """WGAN-GP, two-sided: Gulrajani et al. 2017, equation 3, arXiv 1704.00028.
+
+    weight * E (||d D(v) / d v|| - 1)^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
+    """
+
+    target: ClassVar[float | None] = 1.0
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return at_interpolates(critic, real, fake)
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return two_sided(gradient)
+
+
+class LipschitzPenalty(SlopePenalty, name="lp"):
+    """WGAN-LP, one-sided: Petzka et al. 2018, equation 8, arXiv 1709.08894.
+
+    weight * E max(0, ||d D(v) / d v|| - 1)^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
+    """
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return at_interpolates(critic, real, fake)
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return one_sided(gradient)
+
+
+class ZeroCentred(SlopePenalty, name="zero-gp"):
+    """Zero-centred at interpolates: Thanh-Tung et al. 2019, equation 7, arXiv 1902.03984.
+
+    weight * E ||d D(v) / d v||^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
+    """
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return at_interpolates(critic, real, fake)
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return squared_slopes(gradient)
+
+
+class Dragan(SlopePenalty, name="dragan"):
+    """DRAGAN: Kodali et al. 2017, section 2.4, arXiv 1705.07215; the noise as in the authors' code.
+
+    weight * E (||d D(v) / d v|| - 1)^2 at v = x + spread * std(x) * u, u ~ U[0, 1] per value, std over the batch.
+    """
+
+    spread: float = option(0.5, "size of the noise in standard deviations of the batch", above=0.0)
+
+    target: ClassVar[float | None] = 1.0
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        x = real.sample.x
+        noise = drawn(torch.rand, *x.shape, dtype=x.dtype, device=x.device)
+        return gradient_at(critic, real.sample.at(x + self.spread * gathered(x).std() * noise))
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return two_sided(gradient)
+
+
+class R1(SlopePenalty, name="r1"):
+    """Mescheder et al. 2018, equation 9, arXiv 1801.04406, with its factor of 1/2.
+
+    weight / 2 * E ||d D(x) / d x||^2 at real x.
+    """
+
+    where: ClassVar[str] = "real"
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return at_verdict(critic, real)
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return 0.5 * squared_slopes(gradient)
+
+
+class R2(SlopePenalty, name="r2"):
+    """Mescheder et al. 2018, equation 10, arXiv 1801.04406, with its factor of 1/2.
+
+    weight / 2 * E ||d D(G) / d G||^2 at generated G.
+    """
+
+    where: ClassVar[str] = "fake"
+
+    def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
+        return at_verdict(critic, fake)
+
+    def price(self, gradient: Tensor) -> Tensor:
+        return 0.5 * squared_slopes(gradient)

@@ -1,0 +1,185 @@
+"""How a step runs: its precision, and whether it is compiled. The only file that knows of either."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gan_core.errors import UsageError
+from gan_core.runtime.pool import processors
+
+Nest = Any  # of dicts and tuples with tensors in them
+
+PRECISIONS = ("fp32", "tf32", "bf16", "auto")
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        UsageError: torch has no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"--device {name} cannot be used here: choose cpu, or see `doctor` for what there is"
+        ) from error
+    return device
+
+
+def use_threads(threads: int) -> None:
+    """Let torch use so many CPU threads; 0 for as many as this process may run on, shared with others of torchrun."""
+    torch.set_num_threads(threads or max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether arithmetic in bfloat16 is the processor's own, and so faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@dataclass
+class Engine:
+    """Wraps the function that computes a step's loss.
+
+    precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; slopes and sums stay wide);
+        auto, bf16 where the processor has it, else fp32.
+    compile: by torch.compile, one graph a step; where that fails the step runs uncompiled, after one sentence.
+    cuda_graphs: the kernels of a step are recorded and replayed as one. Its random numbers stay those of its seed,
+        which a replay reads from the generator. Without CUDA it does nothing, after one sentence.
+    """
+
+    device: torch.device
+    precision: str = "fp32"
+    compile: bool = False
+    cuda_graphs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision == "auto":
+            self.precision = "bf16" if has_bf16(self.device) else "fp32"
+        if self.cuda_graphs and self.device.type != "cuda":
+            print(f"--cuda-graphs needs an NVIDIA GPU and does nothing on {self.device}", file=sys.stderr)
+            self.cuda_graphs = False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which networks run."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def differentiated(
+        self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], beside: Sequence[nn.Module] = ()
+    ) -> Callable[..., Nest]:
+        """A step's loss as a function that leaves the loss's gradients in a network.
+
+        function: what computes the loss, a scalar, and anything else that is wanted of it. Called with the same
+            arguments, what is returned adds the loss's gradients to those of the network's parameters and gives the
+            rest, without a graph.
+        beside: the other networks that the function calls.
+        """
+
+        def eager(*args: Any) -> Nest:
+            with self.autocast():
+                loss, rest = function(*args)
+            loss.backward()
+            return each(Tensor.detach, rest)
+
+        if not (self.compile or self.cuda_graphs):
+            return eager
+        return self._compiled(Step(nn.ModuleList([net, *beside]), function), eager)
+
+    def _compiled(self, step: "Step", eager: Callable[..., Nest]) -> Callable[..., Nest]:
+        """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it.
+
+        What networks keep in buffers, as batch norm its averages, comes back from the graph as new values of them.
+        """
+        net = step.nets[0]
+
+        def both(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], *args: Any
+        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Nest]:
+            def loss_of(parameters: dict[str, Tensor]) -> tuple[Tensor, Nest]:
+                state = {f"nets.0.{name}": value for name, value in parameters.items()}
+                kept = {name: value.clone() for name, value in buffers.items()}
+                with self.autocast():
+                    loss, rest = functional_call(step, state | kept, args)
+                return loss, (kept, rest)
+
+            gradients, (kept, rest) = torch.func.grad(loss_of, has_aux=True)(parameters)
+            # Each as its parameter lies in memory: a fused optimiser reads both by their addresses alone.
+            gradients = {name: torch.empty_like(parameters[name]).copy_(value) for name, value in gradients.items()}
+            # no view of another, which would be made again from its shape
+            return gradients, kept, each(Tensor.clone, rest)
+
+        # The compiler counts what it compiled of a function's code, and knows its sizes: each step has code of its own.
+        both.__code__ = both.__code__.replace()
+        compiled, possible = torch.compile(both, fullgraph=True, dynamic=False, **self._compiler()), True
+        learning = {name: value for name, value in net.named_parameters() if value.requires_grad}
+        buffers = dict(step.named_buffers())
+
+        def run(*args: Any) -> Nest:
+            nonlocal possible
+            if not possible:
+                return eager(*args)
+            parameters = {name: value.detach() for name, value in learning.items()}
+            try:
+                gradients, kept, rest = compiled(parameters, buffers, *args)
+            except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
+                option = "--compile" if self.compile else "--cuda-graphs"
+                print(f"{option} is not possible here, going on without it: {first_line(error)}", file=sys.stderr)
+                possible = False
+                return eager(*args)
+            if buffers:
+                torch._foreach_copy_(list(buffers.values()), [kept[name] for name in buffers])
+            if self.cuda_graphs:  # the next replay writes where this one did
+                gradients, rest = each(Tensor.clone, (gradients, rest))
+            for name, value in learning.items():
+                value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
+            return rest
+
+        return run
+
+    def _compiler(self) -> dict[str, Any]:
+        """What torch.compile is told."""
+        if not self.compile:
+            return {"backend": "cudagraphs"}
+        # The step's own random numbers, not the compiler's: compiled and eager draw the same.
+        return {"options": {"fallback_random": True, "triton.cudagraphs": self.cuda_graphs}}
+
+
+class Step(nn.Module):
+    """A function of networks, with them in it: so that the function can be asked at other parameters of theirs."""
+
+    def __init__(self, nets: nn.ModuleList, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.nets, self.function = nets, function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def first_line(error: Exception) -> str:
+    """What an error of the compiler says, shortened: the first line names its backend, the next one what it is."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:200]
+
+
+def each(change: Callable[[Tensor], Tensor], nest: Nest) -> Nest:
+    """The same nest of dicts and tuples with its tensors changed."""
+    if isinstance(nest, dict):
+        return {name: each(change, part) for name, part in nest.items()}
+    if isinstance(nest, tuple):
+        return tuple(each(change, part) for part in nest)
+    return change(nest)

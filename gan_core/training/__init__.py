@@ -1,0 +1,1 @@
+"""From a game to a run: the loop, its records and checkpoints."""

@@ -1,0 +1,313 @@
+"""The run directory: config, metrics, log, samples, checkpoints.
+
+runs/00003-text-wgan-gp/
+  config.json  metrics.jsonl  log.txt  summary.json  samples/  checkpoints/  tensorboard/
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from gan_core.errors import CheckpointError, UsageError
+from gan_core.storage.inputs import printable, read_limited
+from gan_core.storage.sealed import full_disk, is_full, remove, replacing, sync, writing
+
+CONFIG_LIMIT = 1 << 20  # bytes; a larger config.json is not one of ours
+NAME = re.compile(r"[\w.+-]{1,100}")
+
+
+class Run:
+    """An open run directory, held by a lock: one process a run."""
+
+    def __init__(self, path: Path) -> None:
+        refuse_links(path)
+        self.path = path
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+        self._lock = (path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise UsageError(f"{path} is being written by another process: wait for it, or start a new run") from error
+        for left_over in [*path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:  # by a process that was killed
+            remove(left_over)
+        self._log = (path / "log.txt").open("a")
+        self._metrics = (path / "metrics.jsonl").open("a")
+        self._board: Board | None = None
+
+    @classmethod
+    def create(cls, outdir: Path, name: str, config: dict[str, Any]) -> "Run":
+        """Make the next numbered directory in `outdir`, whole: a kill leaves it with its config.json or not at all.
+
+        Raises:
+            UsageError: the name or the folder cannot be used.
+            GanError: the disk is full.
+        """
+        if not NAME.fullmatch(name):
+            raise UsageError(f"--name {name!r} cannot be a folder's name: use letters, digits, '-', '_' and '.'")
+        try:
+            outdir.mkdir(parents=True, exist_ok=True)
+            sweep(outdir)
+            temporary = outdir / f".new-run.{os.getpid()}.tmp"
+            try:
+                temporary.mkdir()
+                (temporary / "samples").mkdir()
+                (temporary / "checkpoints").mkdir()
+                (temporary / "config.json").write_text(as_text(config))
+                sync(temporary / "config.json")
+                sync(temporary)
+                path = numbered(temporary, outdir, name)
+            finally:
+                remove(temporary)
+        except OSError as error:
+            if is_full(error):
+                raise full_disk(f"--outdir {outdir}", error) from error
+            raise UsageError(f"--outdir {outdir} cannot be written: {error.strerror}; choose another folder") from error
+        return cls(path)
+
+    def log(self, text: str) -> None:
+        """Append to log.txt."""
+        append(self._log, text + "\n")
+
+    def metrics(self, step: int, values: dict[str, Any], scalars: dict[str, float]) -> None:
+        """Append one object to metrics.jsonl, and its scalars to TensorBoard."""
+        append(self._metrics, json.dumps({"step": step, **values}) + "\n")
+        self._show().scalars(step, scalars)
+
+    def text(self, step: int, title: str, lines: list[str]) -> None:
+        """Show lines of text in TensorBoard, as literal text."""
+        if lines:
+            self._show().text(step, title, "\n".join("    " + line for line in lines))
+
+    def show(self, step: int, title: str, path: Path) -> None:
+        """Show a picture in TensorBoard; files of another kind stay as they are."""
+        if path.suffix == ".png":
+            from PIL import Image
+
+            with Image.open(path) as image:
+                self._show().image(step, title, np.asarray(image.convert("RGB")))
+
+    def forget_after(self, step: int) -> None:
+        """Drop the metrics beyond a step: a resumed run writes them again. A line of the log that was cut is ended."""
+        path = self.path / "metrics.jsonl"
+        kept = [line.rstrip("\n") + "\n" for line in read_lines(path) if json_step(line) <= step]
+        self._metrics.close()
+        replace_text(path, "".join(kept))
+        self._metrics = path.open("a")
+        if is_cut(self.path / "log.txt"):
+            append(self._log, "\n")
+
+    def keep(self) -> None:
+        """Flush the metrics to the disk: those of a checkpoint last as long as it does."""
+        with writing(self._metrics.name):
+            os.fsync(self._metrics.fileno())
+
+    def close(self) -> None:
+        """Release the run."""
+        for file in (self._board, self._log, self._metrics, self._lock):
+            with contextlib.suppress(OSError):  # what could not be written was told when it was
+                if file is not None:
+                    file.close()
+
+    def _show(self) -> "Board":
+        if self._board is None:
+            self._board = Board(self.path / "tensorboard")
+        return self._board
+
+
+class Board:
+    """Writes what TensorBoard shows, as torch's SummaryWriter does, but at once.
+
+    SummaryWriter's thread would print a traceback when the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self.folder = folder
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+            name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+            self._file = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Add a point to each of some curves."""
+        from torch.utils.tensorboard import summary
+
+        for name, value in values.items():
+            self._write(step=step, summary=summary.scalar(name, value))
+
+    def text(self, step: int, title: str, text: str) -> None:
+        """Add a text in Markdown."""
+        from torch.utils.tensorboard import summary
+
+        self._write(step=step, summary=summary.text(title, text))
+
+    def image(self, step: int, title: str, pixels: np.ndarray) -> None:
+        """Add an image (H, W, 3) of uint8."""
+        from torch.utils.tensorboard import summary
+
+        self._write(step=step, summary=summary.image(title, pixels, dataformats="HWC"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, **event: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        with writing(self.folder):
+            if not self._file.tell():
+                self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+            self._records.write(Event(wall_time=time.time(), **event).SerializeToString())
+            self._records.flush()
+
+
+def refuse_links(path: Path) -> None:
+    """Refuse a run directory with a link where this program writes: it would write to wherever that leads.
+
+    Raises:
+        CheckpointError: the message names the link.
+    """
+    for file in (path / "lock", *path.iterdir(), *(path / "samples").glob("*"), *(path / "tensorboard").glob("*")):
+        if file.is_symlink():
+            raise CheckpointError(f"{printable(file)} is a link, which leads out of the run: put what it names there")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The config.json of a run directory.
+
+    Raises:
+        CheckpointError: it is no run directory, or its config.json is unreadable.
+    """
+    file = path / "config.json"
+    try:
+        config = json.loads(read_limited(file, CONFIG_LIMIT))
+        if not isinstance(config, dict) or not isinstance(config.get("numbers"), dict):
+            raise ValueError("not a run's")
+        return config
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is not a run: it has no config.json; give a folder such as runs/00000-..."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is unreadable: restore it, or give another run") from error
+
+
+def newest_run(outdir: Path, domain: str) -> Path:
+    """The newest run of a domain in a folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for path in sorted(outdir.glob("[0-9]*"), reverse=True) if outdir.is_dir() else ():
+        with contextlib.suppress(CheckpointError):
+            if read_config(path).get("domain") == domain:
+                return path
+    raise CheckpointError(f"there is no {domain} run in {outdir} to resume: start one without --resume")
+
+
+def run_folder(path: str | Path) -> Path:
+    """A run directory as a user names it: the folder itself, or a file or folder inside it."""
+    path = Path(path)
+    for candidate in (path, *path.parents):
+        if (candidate / "config.json").is_file():
+            return candidate
+    return path
+
+
+def sweep(outdir: Path) -> None:
+    """Remove the runs that other processes were killed in the middle of making."""
+    for left_over in outdir.glob(".new-run.*.tmp"):
+        maker = left_over.name.split(".")[2]
+        if not (maker.isdecimal() and is_alive(int(maker))):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this number runs, another one than this."""
+    try:
+        os.kill(process, 0)
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)  # another user's
+    return process != os.getpid()
+
+
+def numbered(folder: Path, outdir: Path, name: str) -> Path:
+    """Give a folder the next number in `outdir` and a name, by one rename; returns its new path."""
+    while True:
+        numbers = [int(path.name[:5]) for path in outdir.iterdir() if path.name[:5].isdecimal()]
+        path = outdir / f"{max(numbers, default=-1) + 1:05d}-{name}"
+        try:
+            folder.rename(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster: take the next number
+                continue
+            raise
+        sync(outdir)
+        return path
+
+
+def append(file: IO[str], text: str) -> None:
+    """Write text to a file at once.
+
+    Raises:
+        GanError: the disk is full; the text may stand there in part.
+    """
+    with writing(file.name, "free some space there, then resume"):
+        file.write(text)
+        file.flush()
+
+
+def as_text(value: Any) -> str:
+    """A value as the text of a JSON file."""
+    return json.dumps(value, indent=1) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    replace_text(path, as_text(value))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        GanError: the disk is full; the file is as it was.
+    """
+    with writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file with their ends, none if it does not exist; what is not UTF-8 is marked as such."""
+    return path.read_text(errors="replace").splitlines(keepends=True) if path.is_file() else []
+
+
+def is_cut(path: Path) -> bool:
+    """Whether the last line of a text file has no end."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
+def json_step(line: str) -> float:
+    """The step of a line of metrics.jsonl; beyond any step where the line was cut short by a kill."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return float("inf")

@@ -1,0 +1,1 @@
+"""Attacks on files and runs: each program writes a table of what held."""

@@ -1,0 +1,1 @@
+"""Lines encoded once, split and cached."""
