@@ -24,7 +24,7 @@ from torch import nn
 
 from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, ready, report
-from gan_core.runtime.engine import pick_device, use_threads
+from gan_core.runtime.device import pick_device, use_threads
 from gan_core.runtime.progress import Progress
 
 SIZES = ("text-512", "resnet-wgan-gp")

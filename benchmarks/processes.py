@@ -21,7 +21,7 @@ from benchmarks.steps import CASES, Setting
 from benchmarks.tables import Row, arguments, as_fast, ready, report
 from benchmarks.timing import in_turns
 from gan_core.runtime import dist
-from gan_core.runtime.engine import use_threads
+from gan_core.runtime.device import use_threads
 from gan_core.runtime.pool import processors
 
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from benchmarks.work import cost_of
 from gan_core.game.game import Game
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
-from gan_core.runtime.engine import pick_device, use_threads
+from gan_core.runtime.device import pick_device, use_threads
 from gan_core.sample import Sample
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE

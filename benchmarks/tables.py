@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Timed, machine
-from gan_core.runtime.engine import pick_device, use_threads
+from gan_core.runtime.device import pick_device, use_threads
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from benchmarks.timing import machine
 from gan_core.game.trained import Trained
 from gan_core.recipes.build import build, make_parts, make_prior
 from gan_core.recipes.plan import settle
-from gan_core.runtime.engine import use_threads
+from gan_core.runtime.device import use_threads
 from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Latent, Sample
 from seqgan_gp.domain import TextDomain

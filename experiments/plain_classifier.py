@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from gan_core.recipes.build import make_critic, make_parts
 from gan_core.recipes.plan import settle
-from gan_core.runtime.engine import use_threads
+from gan_core.runtime.device import use_threads
 from gan_core.runtime.randomness import reseed, shuffled
 from image_gan.domain import ImageDomain
 from image_gan.settings import IMAGE

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_core.errors import CheckpointError, DataError, UsageError
-from gan_core.storage.inputs import printable, read_limited
+from gan_core.storage.inputs import read_limited
+from gan_core.text import printable
 
 UNKNOWN = -1  # the label of an example without one
 MAX_CLASSES = (1 << 15) - 1  # labels are int16

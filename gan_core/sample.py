@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,43 @@ class Verdict:
         heads = {name: value[rows] for name, value in self.heads.items()}
         gradient = None if self.gradient is None else self.gradient[rows]
         return Verdict(sample, self.features[rows], heads, gradient)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The latent code of InfoGAN: some categorical codes, each one-hot, and then some continuous ones, U(-1, 1)."""
+
+    categorical: int
+    categories: int
+    continuous: int
+
+    @property
+    def width(self) -> int:
+        """Columns of a batch of codes."""
+        return self.categorical * self.categories + self.continuous
+
+    @property
+    def num(self) -> int:
+        """How many codes there are: the categorical ones come first."""
+        return self.categorical + self.continuous
+
+    def draw(self, num: int, device: torch.device | str = "cpu", generator: torch.Generator | None = None) -> Tensor:
+        """(num, width)."""
+        values = torch.randint(self.categories, (num, self.categorical), device=device, generator=generator)
+        levels = torch.rand(num, self.continuous, device=device, generator=generator) * 2 - 1
+        return torch.cat([one_hot(values, self.categories).flatten(1).float(), levels], 1)
+
+    def categories_of(self, code: Tensor) -> Tensor:
+        """The values (B, categorical) of the categorical codes in (B, width)."""
+        return code[:, : self.categorical * self.categories].unflatten(1, (self.categorical, self.categories)).argmax(2)
+
+    def fixed(self, code: Tensor, index: int, value: float) -> Tensor:
+        """The same codes (B, width) with one of them, categorical ones first, set to a value."""
+        code = code.clone()
+        if index < self.categorical:
+            start = index * self.categories
+            code[:, start : start + self.categories] = 0
+            code[:, start + int(value)] = 1
+        else:
+            code[:, self.categorical * self.categories + index - self.categorical] = value
+        return code

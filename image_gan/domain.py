@@ -213,7 +213,7 @@ class ImageDomain:
         )
 
     def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.evaluation.label_scores.label_report`."""
+        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
         if shown is None:
             return {}
         report = evaluate_labels(trained, self._judged(), shown)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_core.parts.base import option
+from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
 from image_gan.networks import ARCHS, INITS, Shape, check
+from image_gan.sources.base import BAD_IMAGES
 from image_gan.sources.decode import RESIZES
-from image_gan.sources.open import BAD_IMAGES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
 LARGEST = 1024  # pixels a side that networks are made for

@@ -25,7 +25,7 @@ from seqgan_gp.networks.wgan_gp import Generator, Trunk, initialise
 from seqgan_gp.scores.classifier import NgramClassifier
 from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
 from seqgan_gp.settings import TextSettings
-from seqgan_gp.tokenizers import Tokenizer
+from seqgan_gp.tokenizers.base import Tokenizer
 
 TESTED = 2_000  # samples that are scored for their labels
 MAX_TESTED = 10_000  # held-out lines that a critic or a classifier is scored by
@@ -158,7 +158,7 @@ class TextDomain:
         return reports | self.score_shown(trained, shown)
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: `gan_core.evaluation.label_scores.label_report`."""
+        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
         return self.score_shown(trained, self.show_labels(trained, num))
 
     def show_labels(self, trained: Trained, num: int = 0) -> Shown | None:

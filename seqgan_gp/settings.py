@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from gan_core.errors import UsageError
-from gan_core.parts.base import option
+from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
 from seqgan_gp.networks.wgan_gp import INITS
+from seqgan_gp.sources.base import BAD_UTF8
 from seqgan_gp.sources.labelled import LABELLED
-from seqgan_gp.sources.open import BAD_UTF8
-from seqgan_gp.tokenizers import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
+from seqgan_gp.tokenizers.base import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.errors import CheckpointError, UsageError
+from gan_core.parts.fields import parse
 from gan_core.recipes.build import make_parts
-from gan_core.recipes.plan import Kind, Plan, fields_of, parse
+from gan_core.recipes.plan import Kind, Plan, fields_of
 from image_gan.domain import ImageDomain
 from image_gan.scores.backbones import runs_code
 from image_gan.settings import IMAGE

@@ -15,7 +15,7 @@ from gan_core.labels import Labels
 from gan_core.networks.critic import Critic
 from gan_core.parts.base import Part
 from gan_core.recipes.build import make_critic, make_generator, make_parts, make_prior, teaches_classes
-from gan_core.runtime.engine import pick_device
+from gan_core.runtime.device import pick_device
 from gan_core.training import checkpoint
 from gan_core.training.run import read_config, run_folder
 from seqgan_gp_cli.domains import Entry, entry_of, plan_of

@@ -21,8 +21,8 @@ DAMAGED = "{} is damaged: remove it, or train on with --resume"
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
     """List the recipes and the parts, or explain NAME, one of them: its objective, its parts, its numbers."""
-    from gan_core.parts.base import REGISTRY, options_of
-    from gan_core.recipes.plan import flag
+    from gan_core.parts.base import REGISTRY
+    from gan_core.parts.fields import flag, options_of
     from gan_core.recipes.published import RECIPES
     from seqgan_gp_cli.domains import DOMAINS
 

@@ -17,17 +17,21 @@ import numpy as np
 import torch
 
 from gan_core.errors import CheckpointError, GanError, UsageError
+from gan_core.parts.fields import flag
 from gan_core.recipes.build import build, make_parts
-from gan_core.recipes.plan import Plan, click_options, fields_of, flag, read_file, seconds, settle, variable
+from gan_core.recipes.plan import Plan, fields_of, settle
 from gan_core.recipes.published import RECIPES
 from gan_core.runtime import dist
-from gan_core.runtime.engine import pick_device, use_threads
+from gan_core.runtime.device import pick_device, use_threads
+from gan_core.storage.sealed import write_json
 from gan_core.text import plain
 from gan_core.training import checkpoint
-from gan_core.training.loop import Follower, Stopped, Trainer, legend
-from gan_core.training.run import Run, newest_run, read_config, run_folder, write_json
+from gan_core.training.loop import Follower, Trainer, legend
+from gan_core.training.run import Run, newest_run, read_config, run_folder
+from gan_core.training.signals import Stopped
 from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
 from seqgan_gp_cli.load import check_networks
+from seqgan_gp_cli.options import click_options, read_file, seconds, variable
 
 NEWEST = "<newest>"
 

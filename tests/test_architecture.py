@@ -1,11 +1,14 @@
 """Rules of the house that a reader relies on."""
 
-import ast
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.imports import circles, graph, imports, rooms, upward
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("gan_core", "seqgan_gp", "image_gan", "seqgan_gp_cli", "experiments", "robustness", "benchmarks", "data")
@@ -23,12 +26,66 @@ ARROWS = {
 }
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield f"{'.' * node.level}{node.module or ''}"
+# The rooms of each package, lowest floor first: a room imports rooms of lower floors, and files of its own.
+FLOORS = {
+    "gan_core": (
+        ("errors", "text", "sample", "ops"),
+        ("runtime", "storage"),
+        ("labels", "networks"),
+        ("parts",),
+        ("game",),
+        ("domain", "evaluation"),
+        ("recipes",),
+        ("training",),
+    ),
+    "seqgan_gp": (
+        ("lines",),
+        ("tokenizers", "sources", "networks"),
+        ("corpus",),
+        ("scores",),
+        ("settings",),
+        ("domain",),
+    ),
+    "image_gan": (("sources", "networks", "grids"), ("dataset",), ("scores",), ("settings",), ("domain",)),
+    "seqgan_gp_cli": (("options",), ("domains",), ("load",), ("evaluate", "sample", "show", "train")),
+}
+
+
+def faults(root):
+    """Circles of imports and upward arrows in a tree, at the level of modules and of rooms."""
+    modules = graph(root, tuple(FLOORS))
+    found = [" -> ".join(circle) for circle in circles(modules) + circles(rooms(modules))]
+    for package, floors in FLOORS.items():
+        named = tuple(tuple(f"{package}.{room}" for room in floor) for floor in floors)
+        found += upward(rooms(modules), named)
+    return found
+
+
+def test_rooms_stand_on_their_floors_and_no_imports_go_in_a_circle():
+    assert faults(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "fault"),
+    [
+        ("gan_core/ops/precision.py", "from gan_core.training import loop", "gan_core.ops -> gan_core.training"),
+        ("gan_core/parts/base.py", "import gan_core.game.game", "gan_core.parts -> gan_core.game"),
+        (
+            "gan_core/game/prior.py",
+            "def late():\n    from gan_core.game.game import Game",
+            "gan_core.game.game -> gan_core.game.prior",
+        ),
+        ("seqgan_gp/lines.py", "from seqgan_gp.domain import TextDomain", "seqgan_gp.lines -> seqgan_gp.domain"),
+        ("gan_core/attic/old.py", "", "gan_core.attic stands on no floor"),
+    ],
+)
+def test_a_planted_upward_import_is_found(tmp_path, file, line, fault):
+    for package in FLOORS:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    planted = tmp_path / file
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text((planted.read_text() if planted.exists() else "") + f"\n{line}\n")
+    assert any(fault in found for found in faults(tmp_path))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -56,10 +113,12 @@ def test_importing_a_package_brings_no_heavy_one():
     assert done.stdout.strip() == "" and done.returncode == 0, done.stderr
 
 
-def test_documents_name_only_files_that_exist():
-    listed = [line.split()[0] for line in (ROOT / "ARCHITECTURE.md").read_text().splitlines() if line.startswith("  ")]
-    names = {path.name for path in FILES}
-    assert all(name in names for name in listed if name.endswith(".py"))
+def test_documents_name_only_files_and_rooms_that_exist():
+    names = {path.name for path in FILES} | {"cli.py"}
+    folders = {f"{path.name}/" for path in ROOT.rglob("*") if path.is_dir() and ".venv" not in path.parts}
+    listed = (ROOT / "ARCHITECTURE.md").read_text().partition("```")[2].partition("```")[0]
+    for word in re.findall(r"[\w/]+(?:\.py|/)", listed):
+        assert word in names | folders, word
 
 
 @pytest.mark.slow

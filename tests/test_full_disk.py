@@ -23,8 +23,9 @@ from gan_core.storage.sealed import verify
 from gan_core.training import checkpoint
 from gan_core.training import loop as train_module
 from gan_core.training import run as run_module
+from gan_core.training.board import Board
 from gan_core.training.loop import Trainer
-from gan_core.training.run import Board, Run
+from gan_core.training.run import Run
 from seqgan_gp_cli import run
 from tests.command import one_sentence
 from tests.toy import CPU, ToyDomain, settings

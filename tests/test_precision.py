@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from experiments.precision import PRECISIONS, compared, scores_of
+from benchmarks.precision import PRECISIONS, compared, scores_of
 
 
 def test_bf16_is_as_good_within_the_range_of_the_seeds():

@@ -1,89 +1,21 @@
 """The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
+from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_critic
 from gan_core.game.schedule import set_learning_rate
-from gan_core.networks.critic import judge, judge_both
-from gan_core.parts.base import Constraint, Loss, Part, Penalty
-from gan_core.runtime import dist
-from gan_core.runtime.engine import Engine, Nest
+from gan_core.networks.critic import judge, judge_both, whole
+from gan_core.networks.modes import frozen, remembered
+from gan_core.parts.base import Loss, Part, Penalty
+from gan_core.runtime.engine import Engine, Nest, Terms, together
 from gan_core.runtime.randomness import reseed
 from gan_core.sample import Latent, Sample, Verdict
-
-Terms = dict[str, Tensor]
-
-
-class Player:
-    """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
-
-    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so
-    that a short run's average is not its initialisation.
-    """
-
-    def __init__(
-        self, net: nn.Module, optimiser: Optimizer, constraints: Sequence[Constraint] = (), ema: float = 0.0
-    ) -> None:
-        self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
-        self.lr = optimiser.param_groups[0]["lr"]
-        self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
-        self.parameters: list[Tensor] = list(net.parameters())
-        self.steps = 0
-
-    @property
-    def best(self) -> nn.Module:
-        """The network to sample from: the average if there is one."""
-        return self.net if self.average is None else self.average
-
-    def learn(self, parts: int = 1) -> Terms:
-        """One step down the gradients that its network has, and the constraints' own; returns their norm.
-
-        Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
-        parts: of the batch, whose gradients were added up.
-        """
-        if parts > 1:
-            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], parts)
-        for constraint in self.constraints:
-            cost = constraint.cost(self.net)
-            if cost is not None:
-                (cost / dist.size()).backward()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        dist.add_up(gradients)
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        finite = torch.isfinite(norm)
-        if finite:
-            self.optimiser.step()
-            self.steps += 1
-            for constraint in self.constraints:
-                constraint.enforce(self.net)
-            self._follow()
-        return {"gradient": torch.where(finite, norm, 0.0), "skipped": (~finite).float()}
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        if self.average is None:
-            return
-        weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, weight)
-        for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
-            mine.copy_(its)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What is not in the networks' own weights."""
-        return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.steps = state["steps"]
 
 
 class Game:
@@ -186,7 +118,7 @@ class Game:
         playing = [penalty for penalty in self.penalties if penalty.name in due]
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
         measured = {penalty.name: penalty.measured(net, *judged) for penalty in playing}
-        judged = (dist.whole(judged[0]), dist.whole(judged[1]))
+        judged = (whole(judged[0]), whole(judged[1]))
         terms = {loss.name: loss.critic(*judged) for loss in self.losses}
         terms |= {name: cost for name, (cost, _) in measured.items()}
         total = torch.stack(list(terms.values())).sum()
@@ -201,7 +133,7 @@ class Game:
         fake = self._made(latent)
         net = self.critic.net
         of_real, of_fake = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
-        of_real, of_fake = of_real and dist.whole(of_real), dist.whole(of_fake)
+        of_real, of_fake = of_real and whole(of_real), whole(of_fake)
         terms = {loss.name: loss.generator(of_real, of_fake) for loss in self.losses}
         total = torch.stack(list(terms.values())).sum()
         return total, terms | {"total": total}
@@ -236,42 +168,3 @@ def remade(told: dict[str, Any]) -> Verdict:
     """A verdict from what was `told` of it: of its sample's x only the length."""
     features = told["features"]
     return Verdict(Sample(features[:, :0], **told["known"]), features, told["heads"])
-
-
-def together(parts: list[Nest]) -> Nest:
-    """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
-    first = parts[0]
-    if isinstance(first, dict):
-        return {name: together([part[name] for part in parts]) for name in first}
-    if isinstance(first, tuple):
-        return tuple(together(list(of_one)) for of_one in zip(*parts, strict=True))
-    return torch.cat(parts) if first.ndim else torch.stack(parts).mean()
-
-
-def remembered(*nets: nn.Module) -> Callable[[], None]:
-    """A function that puts the buffers of networks back as they are now.
-
-    Batch norm moves its statistics in every forward pass, in those of a step that is then not taken too.
-    """
-    buffers = [buffer for net in nets for buffer in net.buffers()]
-    before = [buffer.clone() for buffer in buffers]
-
-    @torch.no_grad()
-    def put_back() -> None:
-        for buffer, old in zip(buffers, before, strict=True):
-            buffer.copy_(old)
-
-    return put_back
-
-
-@contextmanager
-def frozen(net: nn.Module) -> Iterator[None]:
-    """Keep a network out of the other player's step: gradients pass through it and none stay in it."""
-    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    for parameter in learning:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learning:
-            parameter.requires_grad_(True)

@@ -1,7 +1,7 @@
 """What a run has learned, to draw from and to ask."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gan_core.game.prior import Prior
 from gan_core.networks.critic import Critic
+from gan_core.networks.modes import evaluating
 from gan_core.runtime import dist
 from gan_core.sample import Latent, Sample
 
@@ -149,14 +150,3 @@ class Trained:
 def each_class(num: int, num_classes: int) -> Tensor:
     """Labels (num,) in order, of each class as many, or one more of some."""
     return torch.arange(num) * num_classes // num
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and back."""
-    was_training = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(was_training)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_core.parts.conditioning import LabelEntry
+from gan_core.networks.conditional import LabelEntry
+from gan_core.ops.precision import wide
+from gan_core.runtime.dist import gathered, size
 from gan_core.sample import Sample, Verdict
 
 Answer = tuple[Tensor, dict[str, Tensor]]  # features (B, F) and the heads
@@ -20,11 +22,6 @@ SCORES: dict[str, Callable[[Heads], Tensor]] = {
 }
 ENERGIES = {"absolute error": 1, "squared error": 2}  # the score of an autoencoder: the power of its error
 BOUNDED = ("class certainty",)  # scores that no slope of a given size can be held on
-
-
-def wide(x: Tensor) -> Tensor:
-    """At least float32: what autocast made narrow, scores and slopes are summed in."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -133,3 +130,14 @@ def judge_both(
 def mixes_samples(critic: nn.Module) -> bool:
     """Whether a sample's score depends on the others of its batch, as batch norm makes it."""
     return any(isinstance(module, _BatchNorm) for module in critic.modules())
+
+
+def whole(verdict: Verdict) -> Verdict:
+    """The verdict of the whole batch, for losses. Its `sample` has labels and codes, and of x only the length."""
+    if size() == 1:
+        return verdict
+    sample = verdict.sample
+    y, code = (None if part is None else gathered(part) for part in (sample.y, sample.code))
+    x = sample.x.new_empty(len(sample) * size(), 0)
+    heads = {name: gathered(value) for name, value in verdict.heads.items()}
+    return Verdict(Sample(x, y, code), gathered(verdict.features), heads)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from gan_core.ops.precision import narrow
+
 Pair = tuple[int, ...]  # of two, as torch.nn has them
 
 
@@ -144,14 +146,6 @@ def transposed(
 def halved(x: Tensor) -> Tensor:
     """`Halved`."""
     return Halved.apply(x)
-
-
-def narrow(*tensors: Tensor) -> list[Tensor]:
-    """In the type that autocast has for products, where it is on: backward it is off, and the types must agree."""
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
-        return list(tensors)
-    return [tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors]
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:

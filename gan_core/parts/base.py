@@ -6,45 +6,17 @@ become command-line options (`--hinge-margin`), with the help and the limits tha
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, dataclass_transform
 
 from torch import Tensor, nn
 
 from gan_core.errors import UsageError
-from gan_core.game.prior import Codes
-from gan_core.sample import Verdict
+from gan_core.parts.fields import buffer, option, options_of
+from gan_core.sample import Codes, Verdict
 
 REGISTRY: dict[str, type["Part"]] = {}
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: Sequence[str] = (),
-    metavar: str | None = None,
-) -> Any:
-    """A dataclass field that is also a command-line option.
-
-    low, high: the inclusive limits of a number; above: an exclusive lower limit.
-    """
-    limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar}
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
-
-
-def buffer() -> Any:
-    """The declaration of a buffer, which `__post_init__` registers; it is no option."""
-    return dataclasses.field(init=False)
-
-
-def options_of(kind: Any) -> list[dataclasses.Field]:
-    """The fields of a part or of settings that are options."""
-    return [field for field in dataclasses.fields(kind) if field.init]
 
 
 @dataclass_transform(field_specifiers=(option, buffer), eq_default=False, kw_only_default=True)

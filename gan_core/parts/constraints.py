@@ -3,28 +3,16 @@
 They hold every weight matrix: those of linear, convolution and embedding layers, as (out, everything else).
 """
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils import parametrizations, parametrize
 
-from gan_core.parts.base import Constraint, option
-
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding, *TRANSPOSED)
-
-
-def weighted_layers(net: nn.Module) -> Iterator[Any]:
-    """The layers of a network that hold a weight matrix, as `weight`."""
-    return (module for module in net.modules() if isinstance(module, WEIGHTED))
-
-
-def matrix(weight: Tensor, transposed: bool = False) -> Tensor:
-    """A weight as (out, everything else); a transposed convolution keeps `out` in its second dimension."""
-    return (weight.transpose(0, 1) if transposed else weight).flatten(1)
+from gan_core.networks.weights import TRANSPOSED, matrix, weighted_layers
+from gan_core.parts.base import Constraint
+from gan_core.parts.fields import option
 
 
 class SpectralNorm(Constraint, name="spectral"):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from gan_core.game.prior import Codes
 from gan_core.networks.critic import entropy
-from gan_core.parts.base import Loss, Needs, buffer, option
-from gan_core.sample import Verdict
+from gan_core.parts.base import Loss, Needs
+from gan_core.parts.fields import buffer, option
+from gan_core.sample import Codes, Verdict
 
 LEAST_LOG_STD = math.log(1e-3)  # of Q over a continuous code: without it a code that is found exactly is worth infinity
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, relu, softplus
 
-from gan_core.parts.base import Loss, Needs, buffer, option
+from gan_core.parts.base import Loss, Needs
+from gan_core.parts.fields import buffer, option
 from gan_core.sample import Verdict
 
 

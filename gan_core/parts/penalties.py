@@ -10,8 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from gan_core.networks.critic import judge, wide
-from gan_core.parts.base import Penalty, option
+from gan_core.networks.critic import judge
+from gan_core.ops.precision import wide
+from gan_core.parts.base import Penalty
+from gan_core.parts.fields import option
 from gan_core.runtime.dist import drawn, gathered
 from gan_core.sample import Sample, Verdict
 

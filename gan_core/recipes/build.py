@@ -9,13 +9,15 @@ from torch import nn
 import gan_core.recipes.published  # noqa: F401  (it brings the parts into the registry)
 from gan_core.domain import Domain
 from gan_core.errors import UsageError
-from gan_core.game.game import Game, Player
+from gan_core.game.game import Game
+from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_parts
 from gan_core.game.schedule import OPTIMIZERS
+from gan_core.networks.conditional import Generator
 from gan_core.networks.critic import ENERGIES, AutoencoderCritic, Critic, ScoringCritic
-from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, Penalty, lookup, options_of
-from gan_core.parts.conditioning import Generator
+from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, Penalty, lookup
+from gan_core.parts.fields import options_of
 from gan_core.recipes.settings import Settings
 from gan_core.runtime.engine import Engine
 from gan_core.runtime.randomness import reseed

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gan_core.game.prior import NOISES
 from gan_core.game.schedule import DECAYS, OPTIMIZERS
-from gan_core.parts.base import option
+from gan_core.parts.fields import option
 from gan_core.runtime.engine import PRECISIONS
 
 

@@ -1,7 +1,6 @@
 """How a step runs: its precision, and whether it is compiled. The only file that knows of either."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,42 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gan_core.errors import UsageError
-from gan_core.runtime.pool import processors
+from gan_core.runtime.device import has_bf16
+
+Terms = dict[str, Tensor]
 
 Nest = Any  # of dicts and tuples with tensors in them
 
 PRECISIONS = ("fp32", "tf32", "bf16", "auto")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA, else Apple's MPS, else the CPU.
-
-    Raises:
-        UsageError: torch has no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"--device {name} cannot be used here: choose cpu, or see `doctor` for what there is"
-        ) from error
-    return device
-
-
-def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads; 0 for as many as this process may run on, shared with others of torchrun."""
-    torch.set_num_threads(threads or max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether arithmetic in bfloat16 is the processor's own, and so faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 @dataclass
@@ -183,3 +153,13 @@ def each(change: Callable[[Tensor], Tensor], nest: Nest) -> Nest:
     if isinstance(nest, tuple):
         return tuple(each(change, part) for part in nest)
     return change(nest)
+
+
+def together(parts: list[Nest]) -> Nest:
+    """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: together([part[name] for part in parts]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(together(list(of_one)) for of_one in zip(*parts, strict=True))
+    return torch.cat(parts) if first.ndim else torch.stack(parts).mean()

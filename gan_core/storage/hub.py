@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gan_core.errors import DataError
-from gan_core.storage.inputs import printable
+from gan_core.text import printable
 
 SPEC = re.compile(r"hf(-stream)?:(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:@\s]+))?(?::(?P<split>\S+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")

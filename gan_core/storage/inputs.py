@@ -11,16 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gan_core.errors import DataError
+from gan_core.text import printable
 
 MOST_UNPACKED = 200  # times its size on the disk that a packed file may hold; drawings on white come to 120
 UNPACKED_FIRST = 1 << 24  # bytes of a packed file up to which it is unpacked to find out how much it holds
 SURELY_UNPACKED = 5 << 24  # bytes that any packed file may hold
-
-
-def printable(path: str | Path) -> str:
-    """A path as it is shown in messages: one line, whatever bytes are in it."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
 
 
 @contextmanager

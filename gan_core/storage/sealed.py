@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gan_core.errors import GanError
-from gan_core.storage.inputs import printable, read_limited
+from gan_core.storage.inputs import read_limited
+from gan_core.text import printable
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 1 << 20  # bytes; a larger manifest is not one of ours
@@ -158,3 +159,35 @@ def verify(folder: Path) -> dict[str, Any]:
         if file.is_symlink() or not file.is_file() or file.stat().st_size != size or sha256(file) != digest:
             raise DamagedError(f"{file} is damaged: its content does not match the manifest")
     return manifest
+
+
+def append(file: IO[str], text: str) -> None:
+    """Write text to a file at once.
+
+    Raises:
+        GanError: the disk is full; the text may stand there in part.
+    """
+    with writing(file.name, "free some space there, then resume"):
+        file.write(text)
+        file.flush()
+
+
+def as_text(value: Any) -> str:
+    """A value as the text of a JSON file."""
+    return json.dumps(value, indent=1) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all."""
+    replace_text(path, as_text(value))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        GanError: the disk is full; the file is as it was.
+    """
+    with writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)

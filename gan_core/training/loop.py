@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from gan_core.domain import Domain
 from gan_core.errors import CheckpointError, DivergedError, GanError
-from gan_core.game.game import Game, Terms
+from gan_core.game.game import Game
 from gan_core.game.schedule import DECAYS, Stall
 from gan_core.game.trained import PICTURED, Trained
 from gan_core.networks.critic import Critic
@@ -22,28 +22,19 @@ from gan_core.parts.base import Loss, Part
 from gan_core.recipes.build import teaches_classes
 from gan_core.recipes.settings import Settings
 from gan_core.runtime import dist
+from gan_core.runtime.engine import Terms
 from gan_core.runtime.randomness import mixed_in, reseed, shuffled
 from gan_core.sample import Sample
-from gan_core.storage.sealed import writing
+from gan_core.storage.sealed import write_json, writing
 from gan_core.training import checkpoint
 from gan_core.training.curves import draw_curves
 from gan_core.training.means import Means
-from gan_core.training.run import Run, write_json
+from gan_core.training.run import Run
+from gan_core.training.signals import Stopped
 
 PATIENCE = 20  # steps in a row that were not finite before a run is given up
 DIAGNOSTICS = "diverged.json"  # what was found when a run was given up
 PREVIEW = 10  # samples shown on the terminal
-
-
-class Stopped(BaseException):
-    """A signal asked the run to end; it was saved. `code` is the exit code of the process.
-
-    Like KeyboardInterrupt it is no Exception: it may interrupt scoring, where nobody should take it for a failure.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
 
 
 class Trainer:

@@ -11,15 +11,16 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from gan_core.errors import CheckpointError, UsageError
-from gan_core.storage.inputs import printable, read_limited
-from gan_core.storage.sealed import full_disk, is_full, remove, replacing, sync, writing
+from gan_core.storage.inputs import read_limited
+from gan_core.storage.sealed import append, as_text, full_disk, is_full, remove, replace_text, sync, writing
+from gan_core.text import printable
+from gan_core.training.board import Board
 
 CONFIG_LIMIT = 1 << 20  # bytes; a larger config.json is not one of ours
 NAME = re.compile(r"[\w.+-]{1,100}")
@@ -125,55 +126,6 @@ class Run:
         return self._board
 
 
-class Board:
-    """Writes what TensorBoard shows, as torch's SummaryWriter does, but at once.
-
-    SummaryWriter's thread would print a traceback when the disk is full.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        self.folder = folder
-        with writing(folder):
-            folder.mkdir(exist_ok=True)
-            name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
-            self._file = (folder / name).open("wb")
-        self._records = RecordWriter(self._file)
-
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Add a point to each of some curves."""
-        from torch.utils.tensorboard import summary
-
-        for name, value in values.items():
-            self._write(step=step, summary=summary.scalar(name, value))
-
-    def text(self, step: int, title: str, text: str) -> None:
-        """Add a text in Markdown."""
-        from torch.utils.tensorboard import summary
-
-        self._write(step=step, summary=summary.text(title, text))
-
-    def image(self, step: int, title: str, pixels: np.ndarray) -> None:
-        """Add an image (H, W, 3) of uint8."""
-        from torch.utils.tensorboard import summary
-
-        self._write(step=step, summary=summary.image(title, pixels, dataformats="HWC"))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _write(self, **event: Any) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        with writing(self.folder):
-            if not self._file.tell():
-                self._records.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
-            self._records.write(Event(wall_time=time.time(), **event).SerializeToString())
-            self._records.flush()
-
-
 def refuse_links(path: Path) -> None:
     """Refuse a run directory with a link where this program writes: it would write to wherever that leads.
 
@@ -257,38 +209,6 @@ def numbered(folder: Path, outdir: Path, name: str) -> Path:
             raise
         sync(outdir)
         return path
-
-
-def append(file: IO[str], text: str) -> None:
-    """Write text to a file at once.
-
-    Raises:
-        GanError: the disk is full; the text may stand there in part.
-    """
-    with writing(file.name, "free some space there, then resume"):
-        file.write(text)
-        file.flush()
-
-
-def as_text(value: Any) -> str:
-    """A value as the text of a JSON file."""
-    return json.dumps(value, indent=1) + "\n"
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    replace_text(path, as_text(value))
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        GanError: the disk is full; the file is as it was.
-    """
-    with writing(path), replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -16,8 +16,9 @@ from gan_core.errors import DataError, UsageError
 from gan_core.storage.cache import cache_root, kept, remembered, writing_to
 from gan_core.storage.sealed import DamagedError, verify
 from image_gan.dataset.spool import Spool, chunks
+from image_gan.sources.base import SPLITS, Source
 from image_gan.sources.decode import RESIZES
-from image_gan.sources.open import SPLITS, Source, open_source
+from image_gan.sources.open import open_source
 
 FORMAT = (
     1  # part of the fingerprint: raise it with any change to decoding, fitting or split, so that old caches are left

@@ -18,8 +18,8 @@ import numpy as np
 from gan_core.errors import DataError
 from gan_core.runtime.pool import Advance, do_all, processors
 from gan_core.runtime.progress import Progress
+from image_gan.sources.base import PictureSource, Source
 from image_gan.sources.decode import fit_block
-from image_gan.sources.open import PictureSource, Source
 
 CHUNK = 1 << 24  # bytes of images in memory at a time
 PART = 1 << 10  # image files of a part, at least

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from gan_core.networks.critic import wide
+from gan_core.ops.precision import wide
 from image_gan.networks.layers import ToMap, ToRow, Trunk, biased, conv, halvings, norm
 from image_gan.networks.shape import Shape
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_core.parts.constraints import TRANSPOSED, weighted_layers
+from gan_core.networks.weights import TRANSPOSED, weighted_layers
 from image_gan.networks.layers import ConditionalBatchNorm
 from image_gan.networks.resnet import Residual
 

@@ -7,9 +7,9 @@ No activation works in place, since at the head of a residual branch it would ov
 import torch
 from torch import Tensor, nn
 
-from gan_core.networks.critic import wide
+from gan_core.networks.batch_norm import BatchNorm2d
 from gan_core.ops.convolution import Conv2d, DoublingConv2d, HalvingConv2d
-from gan_core.runtime.dist import BatchNorm2d
+from gan_core.ops.precision import wide
 
 
 def halvings(size: int, smallest: int) -> int:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from gan_core.networks.batch_norm import BatchNorm1d
 from gan_core.ops.activations import LeakyReLU, ReLU
-from gan_core.runtime.dist import BatchNorm1d
 from image_gan.networks.layers import Layers, Pixels, ToMap, ToRow, Trunk, biased, norm
 from image_gan.networks.shape import Shape
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from gan_core.errors import DataError
 from gan_core.labels import UNKNOWN
 from gan_core.storage import hub
-from gan_core.storage.inputs import printable
+from gan_core.text import printable
+from image_gan.sources.base import Picture, PictureSource
 from image_gan.sources.decode import REMEDY as SKIP
 from image_gan.sources.decode import BadImageError, check_bytes
-from image_gan.sources.open import Picture, PictureSource
 
 IMAGE_COLUMNS = ("image", "img")  # in order of trust, where there are several
 LABEL_COLUMNS = ("label", "labels", "fine_label")

@@ -1,7 +1,7 @@
 """A corpus as training sees it: every line encoded once, split into two sides, kept in a cache.
 
-The source is read as `seqgan_gp.corpus.preparation` describes, and streamed: rows go to files, which are then mapped into
-memory, so that ten million lines cost no more memory than a few blocks of them.
+The source is read as `seqgan_gp.corpus.preparation` describes, and streamed: rows go to files, which are then
+mapped into memory, so that ten million lines cost no more memory than a few blocks of them.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from seqgan_gp.corpus import joined
 from seqgan_gp.corpus.preparation import CELLS, Encoded, Reading, encode, folder_of_parts, read_lines, sweep
 from seqgan_gp.lines import code_rows
 from seqgan_gp.sources.labelled import open_labelled
-from seqgan_gp.tokenizers import Tokenizer, check_length, checked_vocab_size
+from seqgan_gp.tokenizers.base import Tokenizer, check_length, checked_vocab_size
 
 FORMAT = 1  # part of the fingerprint: raise it with any change to rows, split or training, so that old caches are left
 ABOUT_FILE = "corpus.json"

@@ -13,9 +13,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from gan_core.errors import DataError
 from gan_core.labels import UNKNOWN
-from gan_core.storage.inputs import printable
+from gan_core.text import printable
+from seqgan_gp.sources.base import REMEDY
 from seqgan_gp.sources.labelled import sorted_names
-from seqgan_gp.sources.open import REMEDY
 
 MOST_UNKNOWN = 0.02  # of the symbols of a corpus that the vocabulary of the first may lack
 

@@ -33,17 +33,10 @@ from gan_core.runtime.progress import Progress
 from gan_core.storage.sealed import DamagedError, sealed_folder, verify
 from seqgan_gp import tokenizers
 from seqgan_gp.lines import END, drop_blank, in_parts
+from seqgan_gp.sources.base import Part, Source
 from seqgan_gp.sources.labelled import LabelledSource
-from seqgan_gp.sources.open import Part, Source
-from seqgan_gp.tokenizers import (
-    PAD,
-    ByteTokenizer,
-    CharTokenizer,
-    Tokenizer,
-    checked_vocab_size,
-    count_code_points,
-    most_frequent,
-)
+from seqgan_gp.tokenizers.base import PAD, Tokenizer, checked_vocab_size
+from seqgan_gp.tokenizers.characters import ByteTokenizer, CharTokenizer, count_code_points, most_frequent
 
 CELLS = 1 << 20  # symbols of rows in memory at a time
 PART_FILE, ROWS_FILE, LABELS_FILE = "part.json", "rows.bin", "labels.bin"

@@ -14,10 +14,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gan_core.networks.critic import wide
 from gan_core.ops import winograd as toom_cook
 from gan_core.ops.activations import relu
 from gan_core.ops.convolution import convolve
+from gan_core.ops.precision import wide
 
 INITS = ("paper", "torch")
 

@@ -13,7 +13,7 @@ from gan_core.errors import DataError
 from gan_core.evaluation.label_scores import agreement
 from seqgan_gp.corpus.corpus import mixed
 from seqgan_gp.scores.ngrams import pack
-from seqgan_gp.tokenizers import PAD
+from seqgan_gp.tokenizers.base import PAD
 
 MAX_N = 4  # the longest n-gram: four symbols of 16 bits fill one word
 SLOTS = 1 << 16  # of the hash table of n-grams, at most

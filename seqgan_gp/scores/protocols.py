@@ -18,7 +18,7 @@ from gan_core.storage.sealed import DamagedError, verify
 from seqgan_gp.corpus.corpus import Corpus, row_hashes
 from seqgan_gp.scores.markov import MarkovChain, shorter_too
 from seqgan_gp.scores.ngrams import Reference
-from seqgan_gp.tokenizers import PAD, UNK, Tokenizer
+from seqgan_gp.tokenizers.base import PAD, UNK, Tokenizer
 
 MAX_N = 6  # the longest n-gram scored
 MAX_ORDER = 5  # of the Markov chains

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gan_core.errors import DataError
+from gan_core.text import plain
 from seqgan_gp.lines import NEWLINE
+
+LONGEST = 64  # characters of a label
 
 LINE_LIMIT = 1 << 20  # bytes; what a longer line has beyond them is dropped and counted
 
@@ -89,3 +92,10 @@ def is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def fault(name: str) -> str:
+    """What is wrong with a name of a class, as the end of a sentence; "" if nothing is."""
+    if len(name) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    return "has control characters" if plain(name) != name else ""

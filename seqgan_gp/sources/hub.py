@@ -8,8 +8,8 @@ from typing import Any
 from gan_core.errors import DataError, GanError
 from gan_core.runtime.progress import Progress
 from gan_core.storage.hub import Stream, find_stream, load_dataset, reason
-from gan_core.storage.inputs import printable
-from seqgan_gp.sources.open import PART, Part
+from gan_core.text import printable
+from seqgan_gp.sources.base import PART, Part
 from seqgan_gp.sources.rows import BATCH, Columns, RowSource, columns_of
 
 EXAMPLE = "hf:ag_news:test"

@@ -14,14 +14,14 @@ import numpy as np
 
 from gan_core.errors import DataError, UsageError
 from gan_core.labels import MAX_CLASSES, UNKNOWN
-from gan_core.storage.inputs import printable
-from gan_core.text import plain
+from gan_core.text import printable
 from seqgan_gp.lines import in_parts, line_bounds, solid_lines
-from seqgan_gp.sources.cleaning import clean_blocks
-from seqgan_gp.sources.open import LM1B_SHARD, FileSource, Part, Source, open_source
+from seqgan_gp.sources.base import Part, Source
+from seqgan_gp.sources.cleaning import LONGEST, clean_blocks, fault
+from seqgan_gp.sources.files import FileSource
+from seqgan_gp.sources.open import LM1B_SHARD, open_source
 
 LABELLED = ("auto", "tab", "file", "none")
-LONGEST = 64  # characters of a label
 LINES = 1 << 13  # lines whose labels are in memory at a time
 TAB = 9
 
@@ -276,13 +276,6 @@ def first_fault(source: Source, file: int) -> str:
             if tab and (what := fault(label)):
                 return f"{name} has a label {shown(label)} in line {number} that {what}: {remedy('mend it')}"
     return f"{name} changed while it was read: run again once it is complete"
-
-
-def fault(name: str) -> str:
-    """What is wrong with a name of a class, as the end of a sentence; "" if nothing is."""
-    if len(name) > LONGEST:
-        return f"is longer than {LONGEST} characters"
-    return "has control characters" if plain(name) != name else ""
 
 
 def class_name(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gan_core.errors import DataError
 from gan_core.storage.inputs import check_file, most_unpacked, naming
-from seqgan_gp.sources.open import MOST_UNPACKED, NO_PIPE, PART, REMEDY, Part, digest_of
+from seqgan_gp.sources.base import MOST_UNPACKED, NO_PIPE, PART, REMEDY, Part, digest_of
 from seqgan_gp.sources.rows import BATCH, Columns, RowSource, binary, columns_of
 
 MAGIC = b"PAR1"

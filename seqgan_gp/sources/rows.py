@@ -6,10 +6,9 @@ from typing import Any
 
 from gan_core.errors import DataError
 from gan_core.labels import UNKNOWN
-from gan_core.storage.inputs import printable
-from seqgan_gp.sources.cleaning import LINE_LIMIT
-from seqgan_gp.sources.labelled import fault
-from seqgan_gp.sources.open import BOM, PIECE, Source
+from gan_core.text import printable
+from seqgan_gp.sources.base import BOM, PIECE, Source
+from seqgan_gp.sources.cleaning import LINE_LIMIT, fault
 
 TEXT_COLUMNS = ("text", "sentence", "content", "line", "document")
 LABEL_COLUMNS = ("label", "labels")

@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_core.errors import UsageError
 from seqgan_gp.lines import END, code_rows
-from seqgan_gp.tokenizers import (
+from seqgan_gp.tokenizers.base import (
     FORMAT,
     KINDS,
     MAX_LENGTH,

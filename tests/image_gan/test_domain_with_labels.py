@@ -7,11 +7,11 @@ from PIL import Image
 from torch import nn
 
 from gan_core.errors import DataError, UsageError
-from gan_core.game.prior import Codes, Prior
+from gan_core.game.prior import Prior
 from gan_core.game.trained import Trained, each_class
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
-from gan_core.sample import Sample
+from gan_core.sample import Codes, Sample
 from image_gan.dataset.dataset import open_images
 from image_gan.domain import ImageDomain, file_name, pixels
 from image_gan.scores import classifier

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from gan_core.errors import UsageError
+from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import AutoencoderCritic, ScoringCritic
-from gan_core.parts.conditioning import ConcatEntry, ProjectionEntry
 from image_gan.networks import ARCHS, INITS, Shape, check, initialise
 from image_gan.networks.layers import ConditionalBatchNorm, Pixels, ToMap, ToRow, halvings
 from image_gan.networks.resnet import Residual

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from gan_core.networks.critic import AutoencoderCritic, ScoringCritic, judge, mixes_samples
-from gan_core.parts.constraints import TRANSPOSED, SpectralNorm, matrix, weighted_layers
+from gan_core.networks.weights import TRANSPOSED, matrix, weighted_layers
+from gan_core.parts.constraints import SpectralNorm
 from gan_core.parts.penalties import GradientPenalty
 from gan_core.sample import Sample
 from image_gan.networks import ARCHS, Shape, initialise

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_core.parts.constraints import SpectralNorm, WeightNorm, weighted_layers
+from gan_core.networks.weights import weighted_layers
+from gan_core.parts.constraints import SpectralNorm, WeightNorm
 from image_gan.networks import ARCHS, INITS, Shape, check, initialise
 from image_gan.networks.layers import ConditionalBatchNorm
 

@@ -5,7 +5,7 @@ import pytest
 import gan_core.storage.sealed
 from gan_core.runtime import pool
 from seqgan_gp.sources import open as sources
-from seqgan_gp.sources.open import Source
+from seqgan_gp.sources.base import Source
 
 
 @pytest.fixture

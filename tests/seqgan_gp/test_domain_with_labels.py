@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from gan_core.errors import UsageError
-from gan_core.game.prior import Codes, Prior
+from gan_core.game.prior import Prior
 from gan_core.game.trained import Trained, each_class
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.recipes.published import RECIPES
+from gan_core.sample import Codes
 from seqgan_gp.corpus.corpus import prepare
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.settings import TEXT

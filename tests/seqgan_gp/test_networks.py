@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from gan_core.errors import UsageError
+from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import ScoringCritic
-from gan_core.parts.conditioning import ConcatEntry, ProjectionEntry
 from gan_core.recipes.plan import settle
 from seqgan_gp.networks.wgan_gp import Generator, ResBlock, Trunk, initialise
 from seqgan_gp.settings import TEXT

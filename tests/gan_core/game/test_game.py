@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from gan_core.game.game import frozen
 from gan_core.networks.critic import ScoringCritic, judge, judge_both
+from gan_core.networks.modes import frozen
 from gan_core.parts.base import REGISTRY, Constraint, Loss, Penalty
 from gan_core.recipes.published import RECIPES
 from gan_core.sample import Sample

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gan_core.game.prior import Codes, Prior
-from gan_core.game.trained import Trained, each_class, evaluating
+from gan_core.game.prior import Prior
+from gan_core.game.trained import Trained, each_class
+from gan_core.networks.modes import evaluating
+from gan_core.sample import Codes
 from tests.toy import CPU, game, labelled, recipe_game
 
 CODES = Codes(2, 3, 2)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from gan_core.game.prior import BLOCK, Codes, Prior
+from gan_core.game.prior import BLOCK, Prior
+from gan_core.networks.conditional import ConcatEntry, Generator, LabelEntry, ProjectionEntry, one_hot
 from gan_core.networks.critic import ScoringCritic, judge, judge_both
-from gan_core.parts.conditioning import ConcatEntry, Generator, LabelEntry, ProjectionEntry, one_hot
 from gan_core.parts.constraints import SpectralNorm
-from gan_core.sample import Latent, Sample
+from gan_core.sample import Codes, Latent, Sample
 from tests.toy import CPU, ToyDomain, game, labelled
 
 SHAPES = [(5,), (2, 3), (2, 3, 4)]  # of one sample: rank 2, 3 and 4 with the batch

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import gan_core.parts.constraints
+from gan_core.networks.weights import matrix, weighted_layers
 from gan_core.parts.base import REGISTRY, Constraint
-from gan_core.parts.constraints import matrix, weighted_layers
 
 
 def network(dtype=torch.float64):

@@ -12,11 +12,10 @@ from scipy import special, stats
 from torch import nn
 
 import gan_core.parts.label_losses
-from gan_core.game.prior import Codes
 from gan_core.networks.critic import SCORES, ScoringCritic, entropy, judge
 from gan_core.parts.base import REGISTRY, Loss
 from gan_core.parts.label_losses import accuracy, class_loss, marginal_entropy
-from gan_core.sample import Sample, Verdict
+from gan_core.sample import Codes, Sample, Verdict
 
 N = 6
 FEATURES = 3

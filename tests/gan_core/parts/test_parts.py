@@ -7,8 +7,9 @@ import textwrap
 
 import pytest
 
-from gan_core.parts.base import REGISTRY, Conditioning, Constraint, Loss, Penalty, options_of
-from gan_core.recipes.plan import fields_of, flag
+from gan_core.parts.base import REGISTRY, Conditioning, Constraint, Loss, Penalty
+from gan_core.parts.fields import flag, options_of
+from gan_core.recipes.plan import fields_of
 from gan_core.recipes.published import RECIPES
 from seqgan_gp.settings import TEXT
 

@@ -3,10 +3,12 @@
 import pytest
 
 from gan_core.errors import UsageError
-from gan_core.recipes.plan import fields_of, flag, parse, read_file, seconds, settle
+from gan_core.parts.fields import flag, parse
+from gan_core.recipes.plan import fields_of, settle
 from gan_core.text import plain
 from image_gan.settings import IMAGE
 from seqgan_gp.settings import TEXT
+from seqgan_gp_cli.options import read_file, seconds
 
 
 def test_later_sources_win():

@@ -18,8 +18,9 @@ from gan_core.game.trained import Trained
 from gan_core.recipes.build import build, make_parts, teaches_classes
 from gan_core.recipes.plan import settle
 from gan_core.runtime import dist
-from gan_core.training.loop import Follower, Stopped, Trainer
+from gan_core.training.loop import Follower, Trainer
 from gan_core.training.run import Run
+from gan_core.training.signals import Stopped
 from image_gan.scores import classifier
 from tests.gan_core.runtime.play_together import CPU, DOMAINS
 from tests.toy import ToyDomain, settings

@@ -78,7 +78,7 @@ def test_processes_that_are_started_again_do_not_listen_to_those_before():
     """torchrun keeps one store for all its restarts: who is early must not take the address of one that is no more."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     join = "with dist.processes(torch.device('cpu')): print(dist.largest(dist.rank()))"
-    code = f"import torch; from gan_core import dist\n{join}"
+    code = f"import torch; from gan_core.runtime import dist\n{join}"
 
     def start(rank, restarts):
         about = {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}

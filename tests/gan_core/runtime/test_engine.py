@@ -13,7 +13,8 @@ from gan_core.parts import penalties
 from gan_core.parts.base import REGISTRY, Penalty
 from gan_core.recipes.published import RECIPES
 from gan_core.runtime import engine
-from gan_core.runtime.engine import Engine, pick_device
+from gan_core.runtime.device import pick_device
+from gan_core.runtime.engine import Engine
 from tests.toy import CPU, LABELLED, ToyDomain, domain_of, game, labelled, play, recipe_game
 
 

@@ -98,7 +98,8 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path):
     """`multiprocessing` would run it once more in every process."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys; from pathlib import Path; from gan_core import pool; from tests.gan_core.runtime.test_pool import square\n"
+        "import sys; from pathlib import Path; from gan_core.runtime import pool\n"
+        "from tests.gan_core.runtime.test_pool import square\n"
         "print('once'); pool.processors = lambda: 2\n"
         "pool.do_all(square, [(1, Path(sys.argv[1])), (2, Path(sys.argv[1]))], print)\n"
     )
@@ -115,7 +116,8 @@ def test_a_script_without_a_guard_is_not_run_again(tmp_path):
 def test_processes_end_with_the_one_that_started_them(tmp_path):
     """However it ends: here it is killed."""
     code = (
-        "import sys, time; from gan_core import pool; from tests.gan_core.runtime.test_pool import linger\n"
+        "import sys, time; from gan_core.runtime import pool\n"
+        "from tests.gan_core.runtime.test_pool import linger\n"
         "from pathlib import Path; pool.processors = lambda: 2\n"
         "pool.do_all(linger, [Path(sys.argv[1])] * 2, lambda _: None)\n"
     )

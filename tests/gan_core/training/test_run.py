@@ -40,7 +40,7 @@ class TestCreation:
     def test_a_kill_leaves_a_whole_run_or_none(self, tmp_path, monkeypatch, dies):
         """Wherever a process dies while it makes a run, every numbered folder has its config.json."""
         code = (
-            "import os, sys; from pathlib import Path; from gan_core import run\n"
+            "import os, sys; from pathlib import Path; from gan_core.training import run\n"
             f"run.{dies} = lambda *args: os._exit(9)\n"
             f"run.Run.create(Path(sys.argv[1]), 'killed', {CONFIG})"
         )

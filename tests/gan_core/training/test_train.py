@@ -14,8 +14,9 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.published import RECIPES
 from gan_core.sample import Sample
 from gan_core.training import checkpoint
-from gan_core.training.loop import PATIENCE, Stopped, Trainer, headline, legend
+from gan_core.training.loop import PATIENCE, Trainer, headline, legend
 from gan_core.training.run import Run, newest_run, read_config
+from gan_core.training.signals import Stopped
 from tests.toy import CPU, ToyDomain, domain_of, labelled, play, recipe_game, settings
 
 CONFIG = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}

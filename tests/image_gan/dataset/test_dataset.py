@@ -12,8 +12,9 @@ from gan_core.errors import DataError, GanError, UsageError
 from image_gan.dataset import dataset as datasets
 from image_gan.dataset import spool
 from image_gan.dataset.dataset import image_hashes, open_images, prepare
+from image_gan.sources.base import Source
 from image_gan.sources.decode import fit
-from image_gan.sources.open import Source, ZipSource
+from image_gan.sources.folders import ZipSource
 from tests.image_gan.sets import cifar_batch, encoded, noise, write_files, write_mnist, write_zip
 
 

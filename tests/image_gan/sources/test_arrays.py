@@ -9,7 +9,7 @@ import pytest
 
 from image_gan.sources import arrays
 from image_gan.sources import open as sources
-from image_gan.sources.arrays import CIFAR_CLASSES
+from image_gan.sources.cifar import CIFAR_CLASSES
 from image_gan.sources.open import open_source
 from robustness.mutations import deflate_bomb, gzip_bomb, npy_header, zip_of
 from tests.image_gan.sets import (

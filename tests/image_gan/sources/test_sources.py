@@ -195,7 +195,8 @@ def test_options():
 
 
 def test_importing_brings_neither_torch_nor_pillow():
-    code = "import sys, image_gan.sources.open, image_gan.dataset.dataset; print(*({'torch', 'PIL', 'datasets'} & set(sys.modules)))"
+    modules = "image_gan.sources.open, image_gan.dataset.dataset"
+    code = f"import sys, {modules}; print(*({{'torch', 'PIL', 'datasets'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "" and done.returncode == 0, done.stderr
 

@@ -14,7 +14,8 @@ from seqgan_gp.corpus import corpus as corpora
 from seqgan_gp.corpus import preparation
 from seqgan_gp.corpus.corpus import open_rows, plain_rows, prepare, row_hashes
 from seqgan_gp.lines import END
-from seqgan_gp.tokenizers import ByteTokenizer, train
+from seqgan_gp.tokenizers import train
+from seqgan_gp.tokenizers.characters import ByteTokenizer
 
 WORDS = ["the", "a", "cat", "dog", "mat", "log", "sat", "on", "saw", "ran", "`", "é"]
 

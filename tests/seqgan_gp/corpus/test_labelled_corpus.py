@@ -12,7 +12,7 @@ from seqgan_gp.corpus import preparation
 from seqgan_gp.corpus.corpus import open_rows, plain_rows, prepare
 from seqgan_gp.lines import END
 from seqgan_gp.sources import labelled
-from seqgan_gp.tokenizers import ByteTokenizer
+from seqgan_gp.tokenizers.characters import ByteTokenizer
 from tests.seqgan_gp.corpus.test_corpus import sentences
 
 CLASSES = ("ant", "bee", "cow")

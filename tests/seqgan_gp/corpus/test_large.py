@@ -12,7 +12,7 @@ from seqgan_gp.corpus.corpus import Corpus, row_hashes
 from seqgan_gp.domain import TextDomain
 from seqgan_gp.settings import TEXT
 from seqgan_gp.sources.open import open_source
-from seqgan_gp.tokenizers import ByteTokenizer
+from seqgan_gp.tokenizers.characters import ByteTokenizer
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gan_core.errors import DataError
 from seqgan_gp.scores import classifier
 from seqgan_gp.scores.classifier import SLOTS, NgramClassifier, gram_counts, gram_slots, num_slots
-from seqgan_gp.tokenizers import PAD
+from seqgan_gp.tokenizers.base import PAD
 from tests.seqgan_gp.sets import ENGLISH, KOREAN, encode
 
 

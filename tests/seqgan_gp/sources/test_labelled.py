@@ -14,8 +14,9 @@ from gan_core.errors import DataError, UsageError
 from gan_core.storage import hub
 from seqgan_gp.sources import labelled
 from seqgan_gp.sources import open as sources
+from seqgan_gp.sources.base import PIECE, Source
+from seqgan_gp.sources.files import HEAD
 from seqgan_gp.sources.labelled import LabelledSource, open_labelled, without_labels
-from seqgan_gp.sources.open import HEAD, PIECE, Source
 
 TAB = "good\tI liked it\nbad\tI did not\ngood\tfine\nbad\tnot fine\n"
 SHARD = "news.en-0000{}-of-00100"

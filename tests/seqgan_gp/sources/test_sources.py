@@ -13,8 +13,9 @@ from gan_core.errors import DataError, GanError, UsageError
 from gan_core.storage import hub
 from seqgan_gp.sources import cleaning
 from seqgan_gp.sources import open as sources
+from seqgan_gp.sources.base import PIECE
 from seqgan_gp.sources.cleaning import LINE_LIMIT
-from seqgan_gp.sources.open import PIECE, open_source
+from seqgan_gp.sources.open import open_source
 
 
 def lines_of(spec, **options):

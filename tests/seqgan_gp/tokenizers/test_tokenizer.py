@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from gan_core.errors import CheckpointError, UsageError
 from seqgan_gp import tokenizers
 from seqgan_gp.lines import END, code_rows, drop_blank, first_code_points, in_parts
-from seqgan_gp.tokenizers import KINDS, PAD, UNK, ByteTokenizer, CharTokenizer, load, train, wordpieces
+from seqgan_gp.tokenizers import load, train, wordpieces
+from seqgan_gp.tokenizers.base import KINDS, PAD, UNK
+from seqgan_gp.tokenizers.characters import ByteTokenizer, CharTokenizer
 
 LINES = [
     "The cat sat on the mat, and the dog sat on the log.",
@@ -351,7 +353,8 @@ def test_light_import():
     """Commands that need no data must not wait for these libraries."""
     heavy = "torch, sentencepiece, datasets, tqdm, pyarrow"
     code = f"""
-import sys, seqgan_gp.tokenizers, seqgan_gp.sources.open, seqgan_gp.corpus.corpus, seqgan_gp.sources.hub, seqgan_gp.tokenizers.wordpieces
+import sys, seqgan_gp.tokenizers.wordpieces, seqgan_gp.corpus.corpus
+import seqgan_gp.sources.open, seqgan_gp.sources.hub
 print(*set({heavy.split(", ")}) & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -1,6 +1,6 @@
 """Does a run in bfloat16 learn as one in float32 does? Equal steps, the same seeds, the scores beside their spread.
 
-    python -m experiments.precision [--domains text image] [--seeds N ...] [--steps STEPS] [--outdir DIR] [OPTION ...]
+    python -m benchmarks.precision [--domains text image] [--seeds N ...] [--steps STEPS] [--outdir DIR] [OPTION ...]
 
 Each run is one of the command line at the preset `small`, scored at its end. bfloat16 does as well where its mean is
 worse by no more than the larger range of the seeds. Other options are passed on to every run, as --compile is.
@@ -20,8 +20,8 @@ from pathlib import Path
 import torch
 
 from gan_core.training.run import read_lines
-from robustness.reliability import ROOT
 
+ROOT = Path(__file__).parents[1]
 PRECISIONS = ("fp32", "bf16")
 SCORES = {"text": ("js-4/heldout", "js-6/heldout"), "image": ("frechet/classifier", "kid/classifier")}
 
@@ -73,7 +73,7 @@ def main() -> None:
             for precision in PRECISIONS
         }
         rows += compared(domain, found)
-    command = shlex.join(["python", "-m", "experiments.precision", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks.precision", *sys.argv[1:]])
     rows += ["", f"{date.today()}, torch {torch.__version__}: `{command}`"]
     print("\n".join(rows))
     (args.outdir / "precision.md").write_text("\n".join(rows) + "\n")

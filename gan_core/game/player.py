@@ -1,0 +1,77 @@
+"""A player: a network with its optimiser, its constraints and the running average of its weights."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gan_core.parts.base import Constraint
+from gan_core.runtime import dist
+from gan_core.runtime.engine import Terms
+
+
+class Player:
+    """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
+
+    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so
+    that a short run's average is not its initialisation.
+    """
+
+    def __init__(
+        self, net: nn.Module, optimiser: Optimizer, constraints: Sequence[Constraint] = (), ema: float = 0.0
+    ) -> None:
+        self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
+        self.lr = optimiser.param_groups[0]["lr"]
+        self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
+        self.parameters: list[Tensor] = list(net.parameters())
+        self.steps = 0
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to sample from: the average if there is one."""
+        return self.net if self.average is None else self.average
+
+    def learn(self, parts: int = 1) -> Terms:
+        """One step down the gradients that its network has, and the constraints' own; returns their norm.
+
+        Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
+        parts: of the batch, whose gradients were added up.
+        """
+        if parts > 1:
+            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], parts)
+        for constraint in self.constraints:
+            cost = constraint.cost(self.net)
+            if cost is not None:
+                (cost / dist.size()).backward()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        dist.add_up(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        finite = torch.isfinite(norm)
+        if finite:
+            self.optimiser.step()
+            self.steps += 1
+            for constraint in self.constraints:
+                constraint.enforce(self.net)
+            self._follow()
+        return {"gradient": torch.where(finite, norm, 0.0), "skipped": (~finite).float()}
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is None:
+            return
+        weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(list(self.average.parameters()), self.parameters, weight)
+        for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            mine.copy_(its)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is not in the networks' own weights."""
+        return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
