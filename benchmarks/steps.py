@@ -66,7 +66,7 @@ class Setting:
         self.domain: Any = (ImageDomain if case.kind is IMAGE else TextDomain).open(self.settings)
         size = self.settings.batch_size
         self.real: Sample = self.domain.batch(np.arange(size, dtype=np.int64), device)
-        self.for_generator = size * self.settings.g_batch_multiple
+        self.for_generator = size * self.settings.generator_batch_multiple
 
     def plain(self) -> Plain:
         """The reference with the same sizes."""
@@ -75,7 +75,10 @@ class Setting:
             nets = [make(channels, length, settings.width) for make in (TextGenerator, TextCritic)]
         else:
             hinge = self.case.recipe == "sngan"
-            nets = [image_generator(settings.g_width or settings.width), image_critic(settings.width, hinge, hinge)]
+            nets = [
+                image_generator(settings.generator_width or settings.width),
+                image_critic(settings.width, hinge, hinge),
+            ]
         return Plain(
             nets[0].to(self.device), nets[1].to(self.device), settings.batch_size, self.for_generator,
             self.case.recipe == "sngan", settings.critic_steps,

@@ -87,7 +87,7 @@ def toolkit_side(domain: TextDomain, plan: Any, settings: Any) -> Side:
     def iterate(step: int) -> None:
         for _ in range(settings.critic_steps):
             game.critic_step(reals(domain, settings, game.critic_turns))
-        game.generator_step(settings.batch_size * settings.g_batch_multiple, CPU)
+        game.generator_step(settings.batch_size * settings.generator_batch_multiple, CPU)
 
     return Side(iterate, lambda: game.generator.best)
 
@@ -100,8 +100,8 @@ def plain_side(domain: TextDomain, settings: Any) -> Side:
     for net in (generator, critic):
         initialise(net, settings.init)
     plain = Plain(
-        generator, critic, settings.batch_size, settings.batch_size * settings.g_batch_multiple,
-        critic_steps=settings.critic_steps, rate=settings.g_lr, betas=(settings.beta1, settings.beta2),
+        generator, critic, settings.batch_size, settings.batch_size * settings.generator_batch_multiple,
+        critic_steps=settings.critic_steps, rate=settings.generator_lr, betas=(settings.beta1, settings.beta2),
     )  # fmt: skip
     average = copy.deepcopy(generator)
 

@@ -90,7 +90,7 @@ class Verdict:
 
     @property
     def score(self) -> Tensor:
-        """(B,) one score per sample, never a mean: a mean would scale every slope by 1/B."""
+        """(B,) one score per sample, never a mean: a mean would scale every gradient by 1/B."""
         return self.heads["score"]
 
     def split(self, first: Sample, second: Sample) -> "tuple[Verdict, Verdict]":

@@ -54,7 +54,7 @@ class ImageDomain:
     ) -> None:
         self.settings, self.size, self.channels, self.labels = settings, size, channels, labels
         self.shape = settings.shape(size, channels)
-        self.labels_by_norm = settings.g_norm == "conditional"
+        self.labels_by_norm = settings.generator_norm == "conditional"
         self._images = images
         self._shown, self.labelled = np.array(()), np.array(())
         if images is not None:
@@ -133,7 +133,7 @@ class ImageDomain:
     def decoder(self, code: int) -> nn.Module:
         """As wide and as normalised as the critic that it is a part of."""
         norm = "batch" if self.shape.critic_norm == "batch" else "none"
-        shape = dataclasses.replace(self.shape, g_width=self.shape.width, g_norm=norm)
+        shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
         return ARCHS[self.settings.arch].generator(code, shape)
 
     def trunk(self, more: int = 0) -> tuple[nn.Module, int]:

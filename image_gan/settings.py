@@ -12,7 +12,7 @@ from image_gan.sources.decode import RESIZES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
 LARGEST = 1024  # pixels a side that networks are made for
-G_NORMS = ("none", "batch", "conditional")
+GENERATOR_NORMS = ("none", "batch", "conditional")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,15 @@ class ImageSettings(Settings):
         0.05, "share of the images held out where the data has no test set", above=0.0, high=0.9, metavar="SHARE"
     )
     arch: str = option("dcgan", "architecture of both networks", choices=tuple(ARCHS))
-    g_width: int = option(0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS")
+    generator_width: int = option(
+        0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS"
+    )
     depth: int = option(0, "hidden layers of mlp, convolutions a stage of began; 0 for the published", low=0, high=256)
     critic_norm: str = option("none", "normalisation of the critic", choices=CRITIC_NORMS)
-    g_norm: str = option(
-        "batch", "normalisation of the generator; conditional: batch, with a scale and a shift a class", choices=G_NORMS
+    generator_norm: str = option(
+        "batch",
+        "normalisation of the generator; conditional: batch, with a scale and a shift a class",
+        choices=GENERATOR_NORMS,
     )
     pool: str = option("mean", "how the resnet's critic ends, over the pixels", choices=("mean", "sum"))
     skip: bool = option(False, "began: show the decoders' first map to every stage")
@@ -64,9 +68,9 @@ class ImageSettings(Settings):
             UsageError: the architecture cannot take them.
         """
         shape = Shape(
-            size=size, channels=channels, width=self.width, g_width=self.g_width or self.width,
-            critic_norm=self.critic_norm, g_norm=self.g_norm, pool=self.pool, depth=self.depth, skip=self.skip,
-            num_classes=num_classes,
+            size=size, channels=channels, width=self.width, generator_width=self.generator_width or self.width,
+            critic_norm=self.critic_norm, generator_norm=self.generator_norm, pool=self.pool, depth=self.depth,
+            skip=self.skip, num_classes=num_classes,
         )  # fmt: skip
         check(self.arch, shape)
         return shape
@@ -75,17 +79,19 @@ class ImageSettings(Settings):
 # The published sizes and schedules; RECIPES' sources stand in gan_core/recipes/published.py.
 COLOUR = dict(channels=3)
 MLP = dict(
-    COLOUR, arch="mlp", size=64, width=512, z_dim=128, batch_size=64, g_norm="none", init="torch"
+    COLOUR, arch="mlp", size=64, width=512, z_dim=128, batch_size=64, generator_norm="none", init="torch"
 )  # fmt: skip
 DCGAN = dict(
     COLOUR, arch="dcgan", size=64, width=128, z_dim=100, batch_size=128, critic_norm="batch", init="normal"
 )  # fmt: skip
-RESNET = dict(COLOUR, arch="resnet", size=32, width=128, z_dim=128, batch_size=64, g_batch_multiple=2, steps=100_000)
+RESNET = dict(
+    COLOUR, arch="resnet", size=32, width=128, z_dim=128, batch_size=64, generator_batch_multiple=2, steps=100_000
+)
 WGAN_GP = dict(
-    RESNET, pool="mean", init="he", dequantise=True, g_lr=2e-4, d_lr=2e-4, beta1=0.0, beta2=0.9, critic_steps=5,
-    lr_decay="linear", decay_steps=100_000,
+    RESNET, pool="mean", init="he", dequantise=True, generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9,
+    critic_steps=5, lr_decay="linear", decay_steps=100_000,
 )  # fmt: skip
-SNGAN = RESNET | dict(g_width=256, pool="sum", init="xavier", lr_decay="linear", decay_steps=100_000)
+SNGAN = RESNET | dict(generator_width=256, pool="sum", init="xavier", lr_decay="linear", decay_steps=100_000)
 # The DCGANs of the labelled recipes have the sizes of their papers' tables, not the kernels, dropout and hidden layers.
 DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
@@ -99,15 +105,15 @@ PUBLISHED = {
     "dragan": DCGAN | dict(batch_size=64, critic_norm="none"),
     "sngan": SNGAN,
     "began": dict(
-        COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, g_norm="none", init="torch",
+        COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch",
         lr_decay="stall",
     ),
     "ebgan": DCGAN | dict(batch_size=64),
-    "r3gan": RESNET | dict(g_batch_multiple=1, pool="mean", g_norm="none", init="he"),
+    "r3gan": RESNET | dict(generator_batch_multiple=1, pool="mean", generator_norm="none", init="he"),
     "cgan": DCGAN,
     "acgan": DCGAN_32 | dict(width=96, z_dim=110, critic_norm="none"),  # its generator's 384-192-96
-    "wgan-gp-acgan": WGAN_GP | dict(g_norm="conditional"),
-    "projection": SNGAN | dict(g_norm="conditional"),
+    "wgan-gp-acgan": WGAN_GP | dict(generator_norm="conditional"),
+    "projection": SNGAN | dict(generator_norm="conditional"),
     "sgan": DCGAN_32,  # its generator's 512-256-128
     "catgan": DCGAN_32 | dict(z_dim=128),
     "infogan": DCGAN | dict(size=28, channels=1, width=64, z_dim=62),  # 128-64 in the generator, 64-128 in the critic
@@ -115,24 +121,26 @@ PUBLISHED = {
 
 # What two CPU cores can do in minutes: the same code with smaller numbers.
 SMALL = {
-    "gan": dict(arch="mlp", width=256, g_norm="none", init="torch"),
-    "gan-minimax": dict(arch="mlp", width=256, g_norm="none", init="torch"),
+    "gan": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
+    "gan-minimax": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
     "dcgan": dict(critic_norm="batch"),
     "lsgan": dict(critic_norm="batch"),
-    "wgan": dict(critic_norm="batch", g_lr=2e-4, d_lr=2e-4),
-    "wgan-gp": dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
-    "wgan-lp": dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
-    "sngan": dict(g_lr=2e-3, d_lr=2e-3, critic_steps=1),
-    "began": dict(arch="began", width=16, z_dim=32, g_norm="none", init="torch", g_lr=5e-4, d_lr=5e-4),
-    "ebgan": dict(critic_norm="batch", g_lr=5e-4, d_lr=5e-4),
-    "r3gan": dict(g_norm="none", init="he"),
-    "cgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
-    "acgan": dict(critic_norm="batch", g_lr=1e-3, d_lr=1e-3),
+    "wgan": dict(critic_norm="batch", generator_lr=2e-4, critic_lr=2e-4),
+    "wgan-gp": dict(generator_lr=1e-3, critic_lr=1e-3, critic_steps=1, init="xavier"),
+    "wgan-lp": dict(generator_lr=1e-3, critic_lr=1e-3, critic_steps=1, init="xavier"),
+    "sngan": dict(generator_lr=2e-3, critic_lr=2e-3, critic_steps=1),
+    "began": dict(
+        arch="began", width=16, z_dim=32, generator_norm="none", init="torch", generator_lr=5e-4, critic_lr=5e-4
+    ),
+    "ebgan": dict(critic_norm="batch", generator_lr=5e-4, critic_lr=5e-4),
+    "r3gan": dict(generator_norm="none", init="he"),
+    "cgan": dict(critic_norm="batch", generator_lr=1e-3, critic_lr=1e-3),
+    "acgan": dict(critic_norm="batch", generator_lr=1e-3, critic_lr=1e-3),
     "wgan-gp-acgan": {
-        **dict(g_lr=1e-3, d_lr=1e-3, critic_steps=1, init="xavier"),
+        **dict(generator_lr=1e-3, critic_lr=1e-3, critic_steps=1, init="xavier"),
         "acgan.generator_weight": 1.0,
     },
-    "projection": dict(g_norm="conditional", g_lr=2e-3, d_lr=2e-3, critic_steps=1),
+    "projection": dict(generator_norm="conditional", generator_lr=2e-3, critic_lr=2e-3, critic_steps=1),
     "sgan": dict(critic_norm="batch", steps=2500, lr_decay="linear", decay_steps=2500),
     "catgan": dict(critic_norm="layer", steps=2000, lr_decay="linear", decay_steps=2000),
     "infogan": dict(critic_norm="batch", z_dim=62),

@@ -24,7 +24,7 @@ from robustness.mutations import ESCAPES, deflate_bomb, gzip_bomb, mutated, npy_
 GIGABYTE = 1 << 30
 TINY = ["--width", "4", "--z-dim", "4", "--batch-size", "4", "--threads", "1", "--max-time", "10s"]
 TEXT = ["train-text", *TINY, "--depth", "1", "--seq-len", "8", "--steps", "1", "--eval-every", "0"]
-IMAGE = ["train-image", *TINY, "--arch", "mlp", "--g-norm", "none", "--size", "8", "--dry-run"]
+IMAGE = ["train-image", *TINY, "--arch", "mlp", "--generator-norm", "none", "--size", "8", "--dry-run"]
 SOUND = "sound.txt"  # good lines, beside the hostile ones
 
 

@@ -266,7 +266,7 @@ ON_RUNS: dict[str, tuple[Attack, list[Attack]]] = {
                     ("text", {"parts": [["gp"], 3, None]}, "inspect"), ("image", {"parts": ["gp", "gp"]}),
                     ("text", {"domain": ESCAPES}), ("text", {"data": {"fingerprint": []}}, "resume"),
                     ("text", {"versions": [], "threads": ESCAPES}, "resume"), ("text", {"parts": ["gp"]}, "evaluate"),
-                    ("image", {"numbers": {"g_norm": "conditional"}}), ("text", {"numbers": {"data": ESCAPES}}),
+                    ("image", {"numbers": {"generator_norm": "conditional"}}), ("text", {"numbers": {"data": ESCAPES}}),
                     ("text", {"numbers": {"data": "../outside"}}, "evaluate"), ("text", {"numbers": {ESCAPES: 1}}),
                     ("text", {"numbers": {"lr_decay": "stall"}}, "resume"), ("text", {"x": "y" * (1 << 21)}),
                 ],

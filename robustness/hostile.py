@@ -169,7 +169,7 @@ def good_files(folder: Path) -> None:
     make_images(here, drawn)
     pieces = ["--tokenizer", "bpe", "--vocab-size", "300"]
     text = ["train-text", "--data", "lines.txt", *TINY, "--depth", "1", "--seq-len", "8", "--steps", "1"]
-    image = ["train-image", "--data", "images.npz", *TINY, "--arch", "mlp", "--g-norm", "none", "--steps", "1"]
+    image = ["train-image", "--data", "images.npz", *TINY, "--arch", "mlp", "--generator-norm", "none", "--steps", "1"]
     commands = {"text": text, "pieces": [*text, *pieces], "image": [*image, "--recipe", "cgan", "--eval-num", "8"]}
     for name, args in commands.items():
         code, *_ = forked(folder, [*args, "--ema", "0.5", "--name", name])

@@ -55,15 +55,15 @@ PAPER = dict(
     width=512, depth=5, kernel=5, res_scale=0.3, seq_len=32, vocab_size=2048, batch_size=64, z_dim=128, init="paper",
     steps=200_000, log_every=100, sample_every=1000, eval_every=5000, save_every=1000,
 )  # fmt: skip
-PAPER_ADAM = dict(optimizer="adam", g_lr=1e-4, d_lr=1e-4, beta1=0.5, beta2=0.9, critic_steps=10)
-TTUR_ADAM = PAPER_ADAM | dict(d_lr=3e-4, critic_steps=1)
+PAPER_ADAM = dict(optimizer="adam", generator_lr=1e-4, critic_lr=1e-4, beta1=0.5, beta2=0.9, critic_steps=10)
+TTUR_ADAM = PAPER_ADAM | dict(critic_lr=3e-4, critic_steps=1)
 
 # On one-hot text the absolute error is least for the likeliest symbol alone, and an autoencoder collapses to it; the
 # squared error is a proper score of a distribution.
 TEXT_BEGAN = {"began.norm": 2}
 
 SMALL_WGAN = dict(
-    g_lr=2e-3, d_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2, g_batch_multiple=2, smoothing=0.15
+    generator_lr=2e-3, critic_lr=2e-3, beta1=0.5, beta2=0.9, critic_steps=2, generator_batch_multiple=2, smoothing=0.15
 )  # fmt: skip
 
 PRESETS = {
@@ -76,7 +76,7 @@ PRESETS = {
         {
             "wgan-gp": SMALL_WGAN,
             "wgan-gp-acgan": SMALL_WGAN | {"acgan.fake_weight": 1.0, "acgan.generator_weight": 1.0},
-            "began": TEXT_BEGAN | {"g_lr": 1e-3, "d_lr": 1e-3, "began.rate": 0.01},
+            "began": TEXT_BEGAN | {"generator_lr": 1e-3, "critic_lr": 1e-3, "began.rate": 0.01},
         },
     ),
     "paper": Preset(

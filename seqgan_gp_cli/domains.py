@@ -8,7 +8,7 @@ from typing import Any
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.parts.fields import parse
 from gan_core.recipes.build import make_parts
-from gan_core.recipes.plan import Kind, Plan, fields_of
+from gan_core.recipes.plan import Kind, Plan, fields_of, renamed
 from image_gan.domain import ImageDomain
 from image_gan.scores.backbones import runs_code
 from image_gan.settings import IMAGE
@@ -54,7 +54,7 @@ def plan_of(config: dict[str, Any], path: Path) -> Plan:
         check_form(config)
         options = fields_of(kind)
         if unknown := set(config["numbers"]) - set(options):
-            raise UsageError(f"{min(unknown)!r} is no option")
+            raise UsageError(renamed(min(unknown)) or f"{min(unknown)!r} is no option")
         numbers = {key: parse(key, options[key], value) for key, value in config["numbers"].items()}
         plan = Plan(config["recipe"], config["preset"], tuple(config["parts"]), numbers)
         plan.settings(kind)

@@ -11,7 +11,7 @@ import click
 
 from gan_core.errors import UsageError
 from gan_core.parts.fields import flag, parse
-from gan_core.recipes.plan import Kind, fields_of, settle
+from gan_core.recipes.plan import Kind, fields_of, renamed, settle
 from gan_core.storage.inputs import read_limited
 
 CONFIG_LIMIT = 1 << 20  # bytes of a --config file
@@ -84,6 +84,9 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         elif name in known:
             given[known[name]] = parse(known[name], fields_of(kind)[known[name]], value)
         else:
+            now = renamed(name.replace("-", "_"))
+            if now:
+                raise UsageError(f"--config {path}: {now}")
             raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: see its --help")
     return given
 

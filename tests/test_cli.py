@@ -49,7 +49,7 @@ class TestTraining:
         path, out = text_run
         assert f"run:         {path}" in out and f"--resume {path}" in out and "tensorboard --logdir runs" in out
         assert "wasserstein + gp" in out and "samples at step 3" in out and "In short: JS-4 is" in out
-        assert "step 3/3" in out and "slope" in out
+        assert "step 3/3" in out and "gradient_norm" in out
 
     def test_writes_the_run_directory_of_the_design(self, text_run):
         path, _ = text_run
@@ -335,7 +335,8 @@ def test_an_unknown_hub_id_without_a_network(here):
     "args",
     [
         ("--seq-len", "0"), ("--seq-len", "99999"), ("--vocab-size", "1"), ("--vocab-size", "100000"),
-        ("--g-lr", "nan"), ("--gp-weight", "inf"), ("--began-gamma", "0.5"), ("--clip-bound", "0.1"), ("--steps", "-3"),
+        ("--generator-lr", "nan"), ("--gp-weight", "inf"), ("--began-gamma", "0.5"), ("--clip-bound", "0.1"),
+        ("--steps", "-3"),
         ("--recipe", "nope"), ("--preset", "nope"), ("--add", "nope"), ("--without", "clip"), ("--max-time", "later"),
         ("--device", "tpu"), ("--add", "began"), ("--without", "wasserstein"), ("--config", "missing.toml"),
         ("--add", "spectral", "--add", "weight-norm"), ("--nonsense",), ("--name", "../x"), ("stray",),

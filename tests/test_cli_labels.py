@@ -151,7 +151,7 @@ def test_labels_that_do_not_exist_are_refused(image_run, call):
         (["--recipe", "cgan", "--classes", "5"], 3, "fewer than --classes 5"),
         (["--recipe", "cgan", "--labels-per-class", "5"], 2, "leave --labels-per-class out"),
         (["--recipe", "sgan", "--labels-per-class", "5000"], 2, "--labels-per-class 5000"),
-        (["--recipe", "sngan", "--g-norm", "conditional"], 2, "--g-norm batch"),
+        (["--recipe", "sngan", "--generator-norm", "conditional"], 2, "--generator-norm batch"),
         (["--recipe", "cgan", "--add", "acgan"], 2, "--without"),
         (["--recipe", "catgan", "--add", "gp"], 2, "use r1"),
         (["--recipe", "catgan", "--catgan-categories", "2"], 2, "--catgan-categories"),

@@ -13,7 +13,7 @@ from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
 TEXT_SIZES = {"width": 8, "depth": 1, "batch_size": 4, "critic_steps": 2}
-SIZES = {"arch": "dcgan", "width": 8, "g_width": 8, "size": 16, "batch_size": 4, "critic_steps": 2}
+SIZES = {"arch": "dcgan", "width": 8, "generator_width": 8, "size": 16, "batch_size": 4, "critic_steps": 2}
 CASES = {
     "text": Case("", TEXT, "wgan-gp", TEXT_SIZES),
     "dcgan": Case("", IMAGE, "dcgan", SIZES),

@@ -23,7 +23,7 @@ def test_a_row(name, data, here, monkeypatch):
     if name == "text":
         row = feeding.fed_and_taken(name, TEXT, TextDomain, 2, CPU, data="lines.txt", depth=1, **sizes)
     else:
-        row = feeding.fed_and_taken(name, IMAGE, ImageDomain, 2, CPU, data="images.npz", g_width=8, **sizes)
+        row = feeding.fed_and_taken(name, IMAGE, ImageDomain, 2, CPU, data="images.npz", generator_width=8, **sizes)
     assert row.what.startswith(f"{name}, ") and 0 < row.low <= row.value <= row.high
     found = [float(number.replace(",", "")) for number in re.findall(r"[\d,]*\d\.?\d*", row.note)]
     assert len(found) == 5 and min(found[:3]) > 0 and min(found[3:]) >= 0

@@ -168,7 +168,10 @@ class TestParsers:
             assert isinstance(plan.parts, tuple) and plan.settings(IMAGE)
 
     @ANYTHING
-    @given(value=JSON, key=st.sampled_from(["width", "seed", "arch", "g_lr", "data", "gp.weight", "ema", "x", "skip"]))
+    @given(
+        value=JSON,
+        key=st.sampled_from(["width", "seed", "arch", "generator_lr", "data", "gp.weight", "ema", "x", "skip"]),
+    )
     def test_numbers_of_a_config(self, tmp_path, value, key):
         (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"numbers": {key: value}}))
         with may_raise(CheckpointError):
@@ -191,7 +194,7 @@ class TestParsers:
         with may_raise(CheckpointError):
             labels.load(tmp_path)
         with may_raise(CheckpointError):
-            ImageDomain.from_checkpoint(IMAGE.settings(arch="mlp", g_norm="none"), tmp_path)
+            ImageDomain.from_checkpoint(IMAGE.settings(arch="mlp", generator_norm="none"), tmp_path)
 
 
 CONFIG = {

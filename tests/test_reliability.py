@@ -46,7 +46,19 @@ def test_a_run_that_diverges_is_given_up_and_keeps_its_checkpoints(command, call
     np.savez("images.npz", images=drawn.integers(0, 256, (40, 8, 8)).astype(np.uint8))
     data = ["--data", "lines.txt" if command[0] == "train-text" else "images.npz"]
     small = ["--width", "4", "--batch-size", "4", "--precision", "fp32", "--threads", "1", "--save-every", "1"]
-    given = ["--recipe", "lsgan", *small, "--steps", "90", "--g-lr", "1e25", "--d-lr", "1e25", "--eval-every", "0"]
+    given = [
+        "--recipe",
+        "lsgan",
+        *small,
+        "--steps",
+        "90",
+        "--generator-lr",
+        "1e25",
+        "--critic-lr",
+        "1e25",
+        "--eval-every",
+        "0",
+    ]
     code, _, err = call(*command, *data, *given)
     run = next(Path("runs").iterdir())
     assert code == 5 and re.search(r"training diverged: no finite gradient in 20 steps in a row", one_sentence(err))

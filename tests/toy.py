@@ -112,7 +112,9 @@ class ToyDomain:
 
 
 def settings(**values) -> Settings:
-    return Settings(**(dict(batch_size=8, z_dim=4, critic_steps=2, steps=10, g_lr=1e-3, d_lr=1e-3, ema=0.9) | values))
+    return Settings(
+        **(dict(batch_size=8, z_dim=4, critic_steps=2, steps=10, generator_lr=1e-3, critic_lr=1e-3, ema=0.9) | values)
+    )
 
 
 def game(parts, domain=None, numbers=None, **values) -> Game:

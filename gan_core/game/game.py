@@ -13,7 +13,7 @@ from gan_core.game.schedule import set_learning_rate
 from gan_core.networks.critic import judge, judge_both, whole
 from gan_core.networks.modes import frozen, remembered
 from gan_core.parts.base import Loss, Part, Penalty
-from gan_core.runtime.engine import Engine, Nest, Terms, together
+from gan_core.runtime.engine import Engine, Pytree, Terms, together
 from gan_core.runtime.randomness import reseed
 from gan_core.sample import Latent, Sample, Verdict
 
@@ -105,7 +105,7 @@ class Game:
         for player in (self.generator, self.critic):
             set_learning_rate(player.optimiser, player.lr * factor)
 
-    def _in_parts(self, num: int, gradients: Callable[[slice], Nest]) -> Nest:
+    def _in_parts(self, num: int, gradients: Callable[[slice], Pytree]) -> Pytree:
         """What `gradients` gives for each part of a batch of `num` rows, as of all; they add up in the network."""
         each = num // self.accumulate
         found = [gradients(slice(first, first + each)) for first in range(0, num, each)]

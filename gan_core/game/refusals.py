@@ -36,8 +36,8 @@ def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
         if isinstance(penalty, Penalty) and penalty.target and (score := _score(losses, needs)) in BOUNDED:
             owner = next(loss for loss in losses if needs[loss].score == score)
             raise UsageError(
-                f"{penalty.name} holds the critic's slope to {penalty.target:g}, and the score of {owner.name} is "
-                "bounded, so it cannot rise for ever: use r1, r2 or zero-gp, or leave the penalty out with --without"
+                f"{penalty.name} holds the critic's gradient norm to {penalty.target:g}, and the score of {owner.name} "
+                "is bounded, so it cannot rise for ever: use r1, r2 or zero-gp, or leave the penalty out with --without"
             )
 
 
@@ -129,7 +129,7 @@ def refuse_critic(
     """
     if penalties and mixes_samples(critic):
         raise UsageError(
-            f"the critic has batch norm, under which a slope per sample means nothing, and the run has "
+            f"the critic has batch norm, under which a gradient norm per sample means nothing, and the run has "
             f"{', '.join(penalty.name for penalty in penalties)}: "
             "use a critic without it or with layer norm, or leave the penalty out with --without"
         )

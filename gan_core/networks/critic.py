@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_core.networks.conditional import LabelEntry
-from gan_core.ops.precision import wide
+from gan_core.ops.precision import upcast
 from gan_core.runtime.dist import gathered, size
 from gan_core.sample import Sample, Verdict
 
@@ -21,7 +21,7 @@ SCORES: dict[str, Callable[[Heads], Tensor]] = {
     "class certainty": lambda heads: -entropy(heads["class"]),
 }
 ENERGIES = {"absolute error": 1, "squared error": 2}  # the score of an autoencoder: the power of its error
-BOUNDED = ("class certainty",)  # scores that no slope of a given size can be held on
+BOUNDED = ("class certainty",)  # bounded scores: no penalty with a non-zero target norm can hold for them
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -62,8 +62,8 @@ class ScoringCritic(Critic):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
         features = self.trunk(self.labels.enter(x, y))
-        heads = {name: wide(head(features)) for name, head in self.heads.items()}
-        return features, {**heads, "score": SCORES[self.score_kind](heads) + self.labels.bonus(wide(features), y)}
+        heads = {name: upcast(head(features)) for name, head in self.heads.items()}
+        return features, {**heads, "score": SCORES[self.score_kind](heads) + self.labels.bonus(upcast(features), y)}
 
 
 class AutoencoderCritic(Critic):
@@ -89,19 +89,19 @@ class AutoencoderCritic(Critic):
         self.scale = scale
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Answer:
-        code = wide(self.encode(self.trunk(self.labels.enter(x, y))))
-        heads = {name: wide(head(code)) for name, head in self.heads.items()}
-        error = (x - wide(self.decoder(code))).abs().flatten(1)
+        code = upcast(self.encode(self.trunk(self.labels.enter(x, y))))
+        heads = {name: upcast(head(code)) for name, head in self.heads.items()}
+        error = (x - upcast(self.decoder(code))).abs().flatten(1)
         return code, {**heads, "score": self.scale * error.pow(ENERGIES[self.score_kind]).mean(1)}
 
 
-def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
-    """Ask a critic about a sample; with `slope`, also for the gradient of each score by its own sample.
+def judge(critic: nn.Module, sample: Sample, gradient: bool = False) -> Verdict:
+    """Ask a critic about a sample; with `gradient`, also for the gradient of each score by its own sample.
 
     The only place where a gradient is taken by hand. It can be differentiated again, and by torch.func.grad
     the verdict and the gradient come out of one forward pass, which torch.compile takes as one graph.
     """
-    if not slope:
+    if not gradient:
         features, heads = critic(sample.x, sample.y)
         return Verdict(sample, features, heads)
 
@@ -109,19 +109,19 @@ def judge(critic: nn.Module, sample: Sample, slope: bool = False) -> Verdict:
         features, heads = critic(x, sample.y)
         return heads["score"].sum(), (features, heads)
 
-    gradient, (features, heads) = torch.func.grad(total, has_aux=True)(sample.x)
-    return Verdict(sample, features, heads, gradient)
+    slopes, (features, heads) = torch.func.grad(total, has_aux=True)(sample.x)
+    return Verdict(sample, features, heads, slopes)
 
 
 def judge_both(
-    critic: nn.Module, real: Sample, fake: Sample, slope_of: frozenset[str] = frozenset()
+    critic: nn.Module, real: Sample, fake: Sample, gradients_of: frozenset[str] = frozenset()
 ) -> tuple[Verdict, Verdict]:
     """Judge reals and fakes, in one call of the critic where that gives the same verdicts.
 
-    slope_of: those of "real" and "fake" whose gradients are wanted too. A critic with batch norm sees the two
+    gradients_of: those of "real" and "fake" whose gradients are wanted too. A critic with batch norm sees the two
     batches apart, as in its publications: joined, the statistics of one would leak into the other.
     """
-    wanted = ["real" in slope_of, "fake" in slope_of]
+    wanted = ["real" in gradients_of, "fake" in gradients_of]
     if wanted[0] != wanted[1] or mixes_samples(critic):
         return judge(critic, real, wanted[0]), judge(critic, fake, wanted[1])
     return judge(critic, real.joined(fake), wanted[0]).split(real, fake)

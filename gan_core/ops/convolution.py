@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from gan_core.ops.precision import narrow
+from gan_core.ops.precision import downcast
 
 Pair = tuple[int, ...]  # of two, as torch.nn has them
 
@@ -152,7 +152,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, paddi
     """As torch.nn.functional.conv2d of one group: x (B, C, H, W), weight (C', C, K, K'), bias (C',)."""
     if not torch.compiler.is_compiling():
         return functional.conv2d(x, weight, bias, stride, padding)
-    return convolved(*narrow(x, weight), bias, stride, padding)
+    return convolved(*downcast(x, weight), bias, stride, padding)
 
 
 class Conv2d(nn.Conv2d):
@@ -198,4 +198,4 @@ class DoublingConv2d(Conv2d):
             return functional.conv_transpose2d(x, spread, self.bias, (2, 2), (1, 1))
         batch, _, height, width = x.shape
         shape = torch.Size((batch, self.out_channels, 2 * height, 2 * width))
-        return transposed(*narrow(x, spread), self.bias, shape, (2, 2), (1, 1))
+        return transposed(*downcast(x, spread), self.bias, shape, (2, 2), (1, 1))

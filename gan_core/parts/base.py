@@ -106,12 +106,12 @@ class Loss(Part):
 
 
 class Penalty(Part):
-    """A cost of the critic's slope at points of the penalty's own choosing."""
+    """A cost of the critic's gradient norm at points of the penalty's own choosing."""
 
     every: int = option(1, "apply it once in N critic steps, scaled by N", low=1, metavar="N")
 
-    where: ClassVar[str] = ""  # "real" or "fake" where the slope at those very samples is wanted, else ""
-    target: ClassVar[float | None] = None  # the slope that it holds the critic to, from both sides
+    where: ClassVar[str] = ""  # "real" or "fake" where the gradient at those very samples is wanted, else ""
+    target: ClassVar[float | None] = None  # the gradient norm that it holds the critic to, from both sides
 
     @abstractmethod
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:

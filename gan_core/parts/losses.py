@@ -78,7 +78,7 @@ class Wasserstein(Loss, name="wasserstein"):
     """
 
     meaning: ClassVar[Mapping[str, str]] = {
-        "W": "estimate of the Wasserstein distance (times the slope), mean D(x) - mean D(G): it falls slowly"
+        "W": "estimate of the Wasserstein distance (times the gradient norm), mean D(x) - mean D(G): it falls slowly"
     }
 
     def headline(self, real: float, fake: float) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Gradient penalties: WHERE the critic's slope is looked at, times the PRICE of the slope found there.
+"""Gradient penalties: WHERE the critic's gradient is taken, times the PRICE of its norm there.
 
-The slope is the norm of d D(x_i) / d x_i over everything but the batch, one per sample, at any rank.
+The gradient norm is that of d D(x_i) / d x_i over everything but the batch, one per sample, at any rank.
 """
 
 from abc import abstractmethod
@@ -11,30 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from gan_core.networks.critic import judge
-from gan_core.ops.precision import wide
+from gan_core.ops.precision import upcast
 from gan_core.parts.base import Penalty
 from gan_core.parts.fields import option
 from gan_core.runtime.dist import drawn, gathered
 from gan_core.sample import Sample, Verdict
 
 
-def squared_slopes(gradient: Tensor) -> Tensor:
+def squared_gradient_norms(gradient: Tensor) -> Tensor:
     """Squared norms per sample, (B, ...) -> (B,), in float32 or wider."""
-    return wide(gradient).flatten(1).square().sum(1)
+    return upcast(gradient).flatten(1).square().sum(1)
 
 
-def slopes(gradient: Tensor) -> Tensor:
+def gradient_norms(gradient: Tensor) -> Tensor:
     """Norms per sample, (B, ...) -> (B,). Where a gradient is 0 the norm's own gradient is taken as 0, not NaN."""
-    squared = squared_slopes(gradient)
+    squared = squared_gradient_norms(gradient)
     flat = squared == 0
     return torch.where(flat, 0.0, torch.where(flat, 1.0, squared).sqrt())
 
 
-class SlopePenalty(Penalty):
-    """weight * E price(slope at the chosen points)."""
+class NormPenalty(Penalty):
+    """weight * E price(gradient at the chosen points)."""
 
-    weight: float = option(10.0, "its weight", low=0.0)
-    meaning: ClassVar[Mapping[str, str]] = {"slope": "mean slope of the critic where the penalty looks"}
+    weight: float = option(10.0, "weight of the penalty (the paper's lambda)", low=0.0)
+    meaning: ClassVar[Mapping[str, str]] = {
+        "gradient_norm": "mean norm of the critic's gradient where the penalty looks"
+    }
 
     @abstractmethod
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
@@ -42,30 +44,30 @@ class SlopePenalty(Penalty):
 
     @abstractmethod
     def price(self, gradient: Tensor) -> Tensor:
-        """The price of each sample's slope: (B, ...) -> (B,)."""
+        """The price of each sample's gradient: (B, ...) -> (B,)."""
 
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         return self.measured(critic, real, fake)[0]
 
     def measured(self, critic: nn.Module, real: Verdict, fake: Verdict) -> tuple[Tensor, dict[str, Tensor]]:
         gradient = self.look(critic, real, fake)
-        found = {"slope": gathered(squared_slopes(gradient.detach()).sqrt()).mean()}
+        found = {"gradient_norm": gathered(squared_gradient_norms(gradient.detach()).sqrt()).mean()}
         return self.weight * self.every * gathered(self.price(gradient)).mean(), found
 
 
 def two_sided(gradient: Tensor) -> Tensor:
-    """(slope - 1)^2."""
-    return (slopes(gradient) - 1).square()
+    """(||gradient|| - 1)^2."""
+    return (gradient_norms(gradient) - 1).square()
 
 
 def one_sided(gradient: Tensor) -> Tensor:
-    """max(0, slope - 1)^2."""
-    return torch.relu(slopes(gradient) - 1).square()
+    """max(0, ||gradient|| - 1)^2."""
+    return torch.relu(gradient_norms(gradient) - 1).square()
 
 
 def gradient_at(critic: nn.Module, sample: Sample) -> Tensor:
     """The critic's gradient at a sample of its own."""
-    gradient = judge(critic, sample, slope=True).gradient
+    gradient = judge(critic, sample, gradient=True).gradient
     assert gradient is not None
     return gradient
 
@@ -82,7 +84,7 @@ def at_verdict(critic: nn.Module, verdict: Verdict) -> Tensor:
     return gradient_at(critic, verdict.sample) if verdict.gradient is None else verdict.gradient
 
 
-class GradientPenalty(SlopePenalty, name="gp"):
+class GradientPenalty(NormPenalty, name="gp"):
     """WGAN-GP, two-sided: Gulrajani et al. 2017, equation 3, arXiv 1704.00028.
 
     weight * E (||d D(v) / d v|| - 1)^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
@@ -97,7 +99,7 @@ class GradientPenalty(SlopePenalty, name="gp"):
         return two_sided(gradient)
 
 
-class LipschitzPenalty(SlopePenalty, name="lp"):
+class LipschitzPenalty(NormPenalty, name="lp"):
     """WGAN-LP, one-sided: Petzka et al. 2018, equation 8, arXiv 1709.08894.
 
     weight * E max(0, ||d D(v) / d v|| - 1)^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
@@ -110,7 +112,7 @@ class LipschitzPenalty(SlopePenalty, name="lp"):
         return one_sided(gradient)
 
 
-class ZeroCentred(SlopePenalty, name="zero-gp"):
+class ZeroCentred(NormPenalty, name="zero-gp"):
     """Zero-centred at interpolates: Thanh-Tung et al. 2019, equation 7, arXiv 1902.03984.
 
     weight * E ||d D(v) / d v||^2 at v = e x + (1 - e) G, e ~ U[0, 1] per sample.
@@ -120,10 +122,10 @@ class ZeroCentred(SlopePenalty, name="zero-gp"):
         return at_interpolates(critic, real, fake)
 
     def price(self, gradient: Tensor) -> Tensor:
-        return squared_slopes(gradient)
+        return squared_gradient_norms(gradient)
 
 
-class Dragan(SlopePenalty, name="dragan"):
+class Dragan(NormPenalty, name="dragan"):
     """DRAGAN: Kodali et al. 2017, section 2.4, arXiv 1705.07215; the noise as in the authors' code.
 
     weight * E (||d D(v) / d v|| - 1)^2 at v = x + spread * std(x) * u, u ~ U[0, 1] per value, std over the batch.
@@ -142,7 +144,7 @@ class Dragan(SlopePenalty, name="dragan"):
         return two_sided(gradient)
 
 
-class R1(SlopePenalty, name="r1"):
+class R1(NormPenalty, name="r1"):
     """Mescheder et al. 2018, equation 9, arXiv 1801.04406, with its factor of 1/2.
 
     weight / 2 * E ||d D(x) / d x||^2 at real x.
@@ -154,10 +156,10 @@ class R1(SlopePenalty, name="r1"):
         return at_verdict(critic, real)
 
     def price(self, gradient: Tensor) -> Tensor:
-        return 0.5 * squared_slopes(gradient)
+        return 0.5 * squared_gradient_norms(gradient)
 
 
-class R2(SlopePenalty, name="r2"):
+class R2(NormPenalty, name="r2"):
     """Mescheder et al. 2018, equation 10, arXiv 1801.04406, with its factor of 1/2.
 
     weight / 2 * E ||d D(G) / d G||^2 at generated G.
@@ -169,4 +171,4 @@ class R2(SlopePenalty, name="r2"):
         return at_verdict(critic, fake)
 
     def price(self, gradient: Tensor) -> Tensor:
-        return 0.5 * squared_slopes(gradient)
+        return 0.5 * squared_gradient_norms(gradient)

@@ -68,7 +68,10 @@ def new_generator(domain: Domain, prior: Prior) -> Generator:
     """
     num_classes, by_norm = len(prior.shares), domain.labels_by_norm
     if by_norm and not num_classes:
-        raise UsageError("--g-norm conditional is told labels, which no part of this run asks for: use --g-norm batch")
+        raise UsageError(
+            "--generator-norm conditional is told labels, which no part of this run asks for: "
+            "use --generator-norm batch"
+        )
     inputs = prior.size + (prior.codes.width if prior.codes else 0) + (0 if by_norm else num_classes)
     return Generator(domain.generator(inputs, num_classes if by_norm else 0), num_classes, by_norm)
 
@@ -107,7 +110,7 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
         "generator": make_generator(domain, parts, settings),
         "critic": make_critic(domain, parts, settings),
     }
-    rates = {"generator": settings.g_lr, "critic": settings.d_lr}
+    rates = {"generator": settings.generator_lr, "critic": settings.critic_lr}
     players = {}
     for role, net in nets.items():
         net.to(device)

@@ -55,6 +55,22 @@ class Plan:
         return kind.settings(**{key: value for key, value in self.numbers.items() if "." not in key})
 
 
+# Options by their names until 2026-11, and what they are called now.
+RENAMED = {
+    "g_lr": "generator_lr",
+    "d_lr": "critic_lr",
+    "g_norm": "generator_norm",
+    "g_width": "generator_width",
+    "g_batch_multiple": "generator_batch_multiple",
+}
+
+
+def renamed(key: str) -> str:
+    """A sentence on an option that has another name now, "" of any other."""
+    new = RENAMED.get(key.lstrip("-").replace("-", "_"))
+    return f"{key} is called {flag(new) if key.startswith('--') else new} now" if new else ""
+
+
 def fields_of(kind: Kind) -> dict[str, dataclasses.Field]:
     """Every option there is for a domain, by key: settings first, then `part.field` for every registered part."""
     found = {option.name: option for option in parts.options_of(kind.settings)}

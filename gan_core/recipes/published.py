@@ -29,10 +29,11 @@ class Recipe:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def adam(g_lr: float, d_lr: float, beta1: float, beta2: float, critic_steps: int = 1) -> dict[str, Any]:
+def adam(generator_lr: float, critic_lr: float, beta1: float, beta2: float, critic_steps: int = 1) -> dict[str, Any]:
     """The numbers of an Adam schedule."""
     return dict(
-        optimizer="adam", g_lr=g_lr, d_lr=d_lr, beta1=beta1, beta2=beta2, critic_steps=critic_steps
+        optimizer="adam", generator_lr=generator_lr, critic_lr=critic_lr, beta1=beta1, beta2=beta2,
+        critic_steps=critic_steps,
     )  # fmt: skip
 
 
@@ -46,7 +47,7 @@ RECIPES = {
     "lsgan": Recipe("LSGAN", "arXiv 1611.04076", ("lsgan",), DCGAN_ADAM),
     "wgan": Recipe(
         "WGAN with weight clipping", "arXiv 1701.07875", ("wasserstein", "clip"),
-        dict(optimizer="rmsprop", g_lr=5e-5, d_lr=5e-5, critic_steps=5),
+        dict(optimizer="rmsprop", generator_lr=5e-5, critic_lr=5e-5, critic_steps=5),
     ),
     "wgan-gp": Recipe("WGAN-GP", "arXiv 1704.00028", ("wasserstein", "gp"), WGAN_ADAM),
     "wgan-lp": Recipe("WGAN-LP", "arXiv 1709.08894", ("wasserstein", "lp"), WGAN_ADAM),

@@ -30,11 +30,13 @@ class Settings:
         1, "take a batch in N parts, one after the other, and make one step of them, where memory holds no more", low=1,
         high=65536, metavar="N",
     )  # fmt: skip
-    g_batch_multiple: int = option(1, "the generator's batch, in batches of the critic", low=1, high=64, metavar="N")
+    generator_batch_multiple: int = option(
+        1, "the generator's batch, in batches of the critic", low=1, high=64, metavar="N"
+    )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
     optimizer: str = option("adam", "the optimiser of both networks", choices=tuple(OPTIMIZERS))
-    g_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
-    d_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
+    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
+    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
     beta1: float = option(0.5, "Adam's first beta", low=0.0, high=0.9999)
     beta2: float = option(0.9, "Adam's second beta", low=0.0, high=0.999999)
     lr_decay: str = option(

@@ -14,7 +14,7 @@ from gan_core.runtime.device import has_bf16
 
 Terms = dict[str, Tensor]
 
-Nest = Any  # of dicts and tuples with tensors in them
+Pytree = Any  # nested dicts and tuples with tensors in them
 
 PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
@@ -23,8 +23,8 @@ PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 class Engine:
     """Wraps the function that computes a step's loss.
 
-    precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; slopes and sums stay wide);
-        auto, bf16 where the processor has it, else fp32.
+    precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; gradient norms and sums stay in
+        float32); auto, bf16 where the processor has it, else fp32.
     compile: by torch.compile, one graph a step; where that fails the step runs uncompiled, after one sentence.
     cuda_graphs: the kernels of a step are recorded and replayed as one. Its random numbers stay those of its seed,
         which a replay reads from the generator. Without CUDA it does nothing, after one sentence.
@@ -50,8 +50,8 @@ class Engine:
         return contextlib.nullcontext()
 
     def differentiated(
-        self, net: nn.Module, function: Callable[..., tuple[Tensor, Nest]], beside: Sequence[nn.Module] = ()
-    ) -> Callable[..., Nest]:
+        self, net: nn.Module, function: Callable[..., tuple[Tensor, Pytree]], beside: Sequence[nn.Module] = ()
+    ) -> Callable[..., Pytree]:
         """A step's loss as a function that leaves the loss's gradients in a network.
 
         function: what computes the loss, a scalar, and anything else that is wanted of it. Called with the same
@@ -60,17 +60,17 @@ class Engine:
         beside: the other networks that the function calls.
         """
 
-        def eager(*args: Any) -> Nest:
+        def eager(*args: Any) -> Pytree:
             with self.autocast():
                 loss, rest = function(*args)
             loss.backward()
-            return each(Tensor.detach, rest)
+            return tree_map(Tensor.detach, rest)
 
         if not (self.compile or self.cuda_graphs):
             return eager
         return self._compiled(Step(nn.ModuleList([net, *beside]), function), eager)
 
-    def _compiled(self, step: "Step", eager: Callable[..., Nest]) -> Callable[..., Nest]:
+    def _compiled(self, step: "Step", eager: Callable[..., Pytree]) -> Callable[..., Pytree]:
         """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it.
 
         What networks keep in buffers, as batch norm its averages, comes back from the graph as new values of them.
@@ -79,8 +79,8 @@ class Engine:
 
         def both(
             parameters: dict[str, Tensor], buffers: dict[str, Tensor], *args: Any
-        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Nest]:
-            def loss_of(parameters: dict[str, Tensor]) -> tuple[Tensor, Nest]:
+        ) -> tuple[dict[str, Tensor], dict[str, Tensor], Pytree]:
+            def loss_of(parameters: dict[str, Tensor]) -> tuple[Tensor, Pytree]:
                 state = {f"nets.0.{name}": value for name, value in parameters.items()}
                 kept = {name: value.clone() for name, value in buffers.items()}
                 with self.autocast():
@@ -91,7 +91,7 @@ class Engine:
             # Each as its parameter lies in memory: a fused optimiser reads both by their addresses alone.
             gradients = {name: torch.empty_like(parameters[name]).copy_(value) for name, value in gradients.items()}
             # no view of another, which would be made again from its shape
-            return gradients, kept, each(Tensor.clone, rest)
+            return gradients, kept, tree_map(Tensor.clone, rest)
 
         # The compiler counts what it compiled of a function's code, and knows its sizes: each step has code of its own.
         both.__code__ = both.__code__.replace()
@@ -99,7 +99,7 @@ class Engine:
         learning = {name: value for name, value in net.named_parameters() if value.requires_grad}
         buffers = dict(step.named_buffers())
 
-        def run(*args: Any) -> Nest:
+        def run(*args: Any) -> Pytree:
             nonlocal possible
             if not possible:
                 return eager(*args)
@@ -114,7 +114,7 @@ class Engine:
             if buffers:
                 torch._foreach_copy_(list(buffers.values()), [kept[name] for name in buffers])
             if self.cuda_graphs:  # the next replay writes where this one did
-                gradients, rest = each(Tensor.clone, (gradients, rest))
+                gradients, rest = tree_map(Tensor.clone, (gradients, rest))
             for name, value in learning.items():
                 value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
             return rest
@@ -146,16 +146,16 @@ def first_line(error: Exception) -> str:
     return " ".join(lines[:2])[:200]
 
 
-def each(change: Callable[[Tensor], Tensor], nest: Nest) -> Nest:
-    """The same nest of dicts and tuples with its tensors changed."""
-    if isinstance(nest, dict):
-        return {name: each(change, part) for name, part in nest.items()}
-    if isinstance(nest, tuple):
-        return tuple(each(change, part) for part in nest)
-    return change(nest)
+def tree_map(change: Callable[[Tensor], Tensor], tree: Pytree) -> Pytree:
+    """The same tree of dicts and tuples with its tensors changed."""
+    if isinstance(tree, dict):
+        return {name: tree_map(change, part) for name, part in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(tree_map(change, part) for part in tree)
+    return change(tree)
 
 
-def together(parts: list[Nest]) -> Nest:
+def together(parts: list[Pytree]) -> Pytree:
     """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
     first = parts[0]
     if isinstance(first, dict):

@@ -52,7 +52,7 @@ def manifest_text(manifest: dict[str, Any]) -> str:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether what could not be written had no space left; NumPy and safetensors give no number for it."""
+    """Whether a write failed because the disk is full. NumPy and safetensors set no errno, so None counts as full."""
     return getattr(error, "errno", None) in (None, *FULL)
 
 

@@ -88,7 +88,7 @@ def refuse_non_finite(game: Game) -> None:
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise DivergedError(
                     f"training diverged: {name} of the {role} is not finite at step {game.step}, which was not saved; "
-                    "lower --d-lr and --g-lr and resume from the checkpoint before"
+                    "lower --critic-lr and --generator-lr and resume from the checkpoint before"
                 )
 
 

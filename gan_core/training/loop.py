@@ -155,7 +155,7 @@ class Trainer:
         for _ in range(settings.critic_steps):
             terms = game.critic_step(self._batch("critic", game.critic_turns, settings.batch_size))
             skipped |= self._count(terms, "critic")
-        num = settings.batch_size * settings.g_batch_multiple
+        num = settings.batch_size * settings.generator_batch_multiple
         real = self._batch("generator", game.step, num) if game.needs_reals else None
         terms = game.generator_step(num // dist.size(), self.device, real)
         skipped |= self._count(terms, "generator")
@@ -166,8 +166,8 @@ class Trainer:
             self._diagnose(terms)
             raise DivergedError(
                 f"training diverged: no finite gradient in {PATIENCE} steps in a row up to step {game.step}; "
-                f"lower --d-lr and --g-lr, or take another recipe (checkpoints are in {self.run.checkpoints}, what was "
-                f"found in {self.run.path / DIAGNOSTICS})"
+                f"lower --critic-lr and --generator-lr, or take another recipe (checkpoints are in "
+                f"{self.run.checkpoints}, what was found in {self.run.path / DIAGNOSTICS})"
             )
 
     def _decay(self) -> float:

@@ -26,7 +26,7 @@ class Architecture:
         build_trunk: see `trunk`.
         smallest: pixels a side, or up to twice as many, to which a size must come by halving; 0 where any size does.
         norms: the critic's normalisations that fit.
-        g_norms: the generator's.
+        generator_norms: the generator's.
         options: the numbers of a shape that not every architecture has, and this one does.
     """
 
@@ -35,7 +35,7 @@ class Architecture:
     build_trunk: Callable[[Shape], Trunk]
     smallest: int = 0
     norms: tuple[str, ...] = ("none", "batch", "layer", "instance")
-    g_norms: tuple[str, ...] = ("none", "batch", "conditional")
+    generator_norms: tuple[str, ...] = ("none", "batch", "conditional")
     options: tuple[str, ...] = ()
 
     def generator(self, inputs: int, shape: Shape) -> nn.Module:
@@ -73,8 +73,8 @@ ARCHS = {
     ),
     "began": Architecture(
         summary="BEGAN's encoder and decoder (Berthelot et al. 2017)",
-        build_generator=began.generator, build_trunk=began.trunk, smallest=began.SMALLEST, g_norms=began.G_NORMS,
-        options=("depth", "skip"),
+        build_generator=began.generator, build_trunk=began.trunk, smallest=began.SMALLEST,
+        generator_norms=began.GENERATOR_NORMS, options=("depth", "skip"),
     ),
 }  # fmt: skip
 
@@ -93,11 +93,11 @@ def check(arch: str, shape: Shape) -> None:
         raise UsageError(f"--arch {arch} cannot halve --size {shape.size} down evenly: use {near}, or --arch mlp")
     for option, kind, fitting in (
         ("--critic-norm", shape.critic_norm, chosen.norms),
-        ("--g-norm", shape.g_norm, chosen.g_norms),
+        ("--generator-norm", shape.generator_norm, chosen.generator_norms),
     ):
         if kind not in fitting:
             raise UsageError(f"{option} {kind} means nothing to --arch {arch}: use {', '.join(fitting)}")
-    unset = Shape(size=1, channels=1, width=1, g_width=1)
+    unset = Shape(size=1, channels=1, width=1, generator_width=1)
     for option in ("depth", "skip", "pool"):
         if option not in chosen.options and getattr(shape, option) != getattr(unset, option):
             having = " or ".join(f"--arch {name}" for name, other in ARCHS.items() if option in other.options)

@@ -1,22 +1,22 @@
 """BEGAN's networks: Berthelot et al. 2017, arXiv 1703.10717, section 3.5 and figure 1.
 
 3x3 convolutions with ELU, two a stage; the encoder's channels grow by `width` with every halving, the decoder keeps
-`g_width`. Nothing bounds the output and nothing is normalised (critic_norm and g_norm "none"). The generator and the
-critic's decoder are the same network with weights of their own. The paper's vanishing residuals are left out: their
-share falls with the steps, which a network does not know.
+`generator_width`. Nothing bounds the output and nothing is normalised (critic_norm and generator_norm "none"). The
+generator and the critic's decoder are the same network with weights of their own. The paper's vanishing residuals are
+left out: their share falls with the steps, which a network does not know.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from gan_core.ops.precision import wide
+from gan_core.ops.precision import upcast
 from image_gan.networks.layers import ToMap, ToRow, Trunk, biased, conv, halvings, norm
 from image_gan.networks.shape import Shape
 
 SMALLEST = 7
 DEPTH = 2
-G_NORMS = ("none", "batch")  # the paper has none: no layer of these networks takes labels
+GENERATOR_NORMS = ("none", "batch")  # the paper has none: no layer of these networks takes labels
 
 
 def convolutions(inputs: int, outputs: int, depth: int, kind: str, stride: int = 1) -> list[nn.Module]:
@@ -36,12 +36,12 @@ class Decoder(nn.Module):
 
     def __init__(self, inputs: int, shape: Shape) -> None:
         super().__init__()
-        count, width, depth = halvings(shape.size, SMALLEST), shape.g_width, shape.depth or DEPTH
+        count, width, depth = halvings(shape.size, SMALLEST), shape.generator_width, shape.depth or DEPTH
         base = shape.size >> count
         self.skip = shape.skip
         self.first = nn.Sequential(nn.Linear(inputs, base**2 * width), ToMap(base, width))
         seen = [width, *[2 * width if shape.skip else width] * count]
-        self.stages = nn.ModuleList(nn.Sequential(*convolutions(n, width, depth, shape.g_norm)) for n in seen)
+        self.stages = nn.ModuleList(nn.Sequential(*convolutions(n, width, depth, shape.generator_norm)) for n in seen)
         self.pixels = conv(width, shape.channels)
 
     def forward(self, code: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Decoder(nn.Module):
         for stage in self.stages[1:]:
             x = interpolate(x, scale_factor=2.0)
             x = stage(torch.cat([x, interpolate(first, x.shape[2:])], 1) if self.skip else x)
-        return wide(self.pixels(x))
+        return upcast(self.pixels(x))
 
 
 def generator(inputs: int, shape: Shape) -> nn.Module:

@@ -2,8 +2,8 @@
 
 Strided convolutions only, 4x4 as in the authors' Torch code; normalisation everywhere but at the generator's output
 and the critic's input; ReLU in the generator, LeakyReLU 0.2 in the critic. Channels double with every halving, from
-`width` and `g_width` next to the image: 128 at 64 pixels is the paper's 1024-512-256-128-C. Layers before batch or
-instance norm have no bias.
+`width` and `generator_width` next to the image: 128 at 64 pixels is the paper's 1024-512-256-128-C. Layers before
+batch or instance norm have no bias.
 """
 
 from itertools import pairwise
@@ -19,8 +19,8 @@ SMALLEST = 4
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer (the paper's "project and reshape"), transposed convolutions, tanh."""
-    count, kind, classes = halvings(shape.size, SMALLEST), shape.g_norm, shape.num_classes
-    widths = [shape.g_width * 2**level for level in reversed(range(count))]
+    count, kind, classes = halvings(shape.size, SMALLEST), shape.generator_norm, shape.num_classes
+    widths = [shape.generator_width * 2**level for level in reversed(range(count))]
     base = shape.size >> count
     project = nn.Linear(inputs, base**2 * widths[0], bias=biased(kind))
     layers = [project, ToMap(base, widths[0]), *norm(kind, widths[0], classes), ReLU()]

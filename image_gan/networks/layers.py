@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gan_core.networks.batch_norm import BatchNorm2d
 from gan_core.ops.convolution import Conv2d, DoublingConv2d, HalvingConv2d
-from gan_core.ops.precision import wide
+from gan_core.ops.precision import upcast
 
 
 def halvings(size: int, smallest: int) -> int:
@@ -133,7 +133,7 @@ class Pixels(nn.Module):
     """The end of a generator: tanh, in float32 or wider."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(wide(x))
+        return torch.tanh(upcast(x))
 
 
 class Trunk(nn.Sequential):

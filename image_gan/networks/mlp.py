@@ -28,8 +28,8 @@ def hidden(inputs: int, units: int, depth: int, kind: str, activation: nn.Module
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """Hidden ReLU layers, a linear one, tanh."""
-    layers = hidden(inputs, shape.g_width, shape.depth, shape.g_norm, ReLU(), shape.num_classes)
-    pixels = nn.Linear(shape.g_width, shape.size**2 * shape.channels)
+    layers = hidden(inputs, shape.generator_width, shape.depth, shape.generator_norm, ReLU(), shape.num_classes)
+    pixels = nn.Linear(shape.generator_width, shape.size**2 * shape.channels)
     return Layers(*layers, pixels, ToMap(shape.size, shape.channels), Pixels())
 
 

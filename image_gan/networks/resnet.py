@@ -85,7 +85,12 @@ class Pool(nn.Module):
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer, blocks that double the size, normalisation, ReLU, a 3x3 convolution, tanh."""
-    count, width, kind, classes = halvings(shape.size, SMALLEST), shape.g_width, shape.g_norm, shape.num_classes
+    count, width, kind, classes = (
+        halvings(shape.size, SMALLEST),
+        shape.generator_width,
+        shape.generator_norm,
+        shape.num_classes,
+    )
     base = shape.size >> count
     blocks = [up_block(width, kind, classes) for _ in range(count)]
     start = [nn.Linear(inputs, base**2 * width), ToMap(base, width)]

@@ -11,9 +11,9 @@ class Shape:
         size: pixels a side.
         channels: of an image, 1 or 3; of what a critic's trunk sees, with the planes of labels behind them.
         width: base channels of the critic, as each architecture says; units of a layer for the mlp.
-        g_width: base channels of the generator, likewise.
+        generator_width: base channels of the generator, likewise.
         critic_norm: "none", "batch", "layer" or "instance".
-        g_norm: "none", "batch" or "conditional".
+        generator_norm: "none", "batch" or "conditional".
         num_classes: of the labels that a generator with conditional norm is told.
         pool: how the resnet's critic ends, "mean" or "sum" over the pixels.
         depth: hidden layers of the mlp, convolutions a stage of BEGAN; 0 for the published number.
@@ -23,9 +23,9 @@ class Shape:
     size: int
     channels: int
     width: int
-    g_width: int
+    generator_width: int
     critic_norm: str = "none"
-    g_norm: str = "batch"
+    generator_norm: str = "batch"
     num_classes: int = 0
     pool: str = "mean"
     depth: int = 0

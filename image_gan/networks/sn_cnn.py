@@ -1,9 +1,9 @@
 """The plain network of SNGAN: Miyato et al. 2018, arXiv 1802.05957, table 3.
 
-Channels double with every halving from `width` and `g_width` (64 as published) to 8 times as many, which at 32 pixels
-is the table's 64-128-256-512. As in DCGAN, normalisation is everywhere but at the generator's output and the critic's
-input (the table's critic has none), and layers before batch or instance norm have no bias. The authors normalise and
-activate the generator's dense layer too (pfnet-research/chainer-gan-lib), which the table does not say.
+Channels double with every halving from `width` and `generator_width` (64 as published) to 8 times as many, which at 32
+pixels is the table's 64-128-256-512. As in DCGAN, normalisation is everywhere but at the generator's output and the
+critic's input (the table's critic has none), and layers before batch or instance norm have no bias. The authors
+normalise and activate the generator's dense layer too (pfnet-research/chainer-gan-lib), which the table does not say.
 """
 
 from itertools import pairwise
@@ -24,8 +24,8 @@ def widths(width: int, count: int) -> list[int]:
 
 def generator(inputs: int, shape: Shape) -> nn.Module:
     """A linear layer, 4x4 transposed convolutions, a 3x3 convolution, tanh."""
-    count, kind, classes = halvings(shape.size, SMALLEST), shape.g_norm, shape.num_classes
-    wide, *_, narrow = rising = widths(shape.g_width, count)[::-1]
+    count, kind, classes = halvings(shape.size, SMALLEST), shape.generator_norm, shape.num_classes
+    wide, *_, narrow = rising = widths(shape.generator_width, count)[::-1]
     base = shape.size >> count
     dense = nn.Linear(inputs, base**2 * wide, bias=biased(kind))
     layers = [dense, ToMap(base, wide), *norm(kind, wide, classes), ReLU()]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from gan_core.ops import winograd as toom_cook
 from gan_core.ops.activations import relu
 from gan_core.ops.convolution import convolve
-from gan_core.ops.precision import wide
+from gan_core.ops.precision import upcast
 
 INITS = ("paper", "torch")
 
@@ -93,7 +93,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         hidden = maps(self.linear(z).view(-1, self.length, self.width).transpose(1, 2))
         logits = sequences(self.symbols(self.blocks(hidden)))
-        return torch.softmax(wide(logits).transpose(1, 2), dim=2).transpose(1, 2)
+        return torch.softmax(upcast(logits).transpose(1, 2), dim=2).transpose(1, 2)
 
 
 class Trunk(nn.Module):

@@ -128,7 +128,7 @@ def test_the_comparators_of_sngan_train(extra, norm, path, tmp_path):
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("arch", ["mlp", "dcgan", "resnet", "sn-cnn", "began"])
 def test_every_architecture_plays_every_recipe(arch, recipe, path):
-    plan = planned(path, recipe, arch=arch, critic_norm="none", g_norm="none" if arch == "began" else "batch")
+    plan = planned(path, recipe, arch=arch, critic_norm="none", generator_norm="none" if arch == "began" else "batch")
     chosen = plan.settings(IMAGE)
     domain = ImageDomain.open(chosen)
     game = build(domain, make_parts(plan.parts, plan.numbers), chosen, CPU)
@@ -163,7 +163,7 @@ def test_samples_are_exported_in_every_form(path, tmp_path):
 
 
 def test_progress_is_seen_from_fixed_noise_and_animated_on_request(path, tmp_path):
-    trainer = trained(tmp_path, "run", planned(path, sample_every=1, steps=3, g_lr=0.0, ema=0.0, animate=True))
+    trainer = trained(tmp_path, "run", planned(path, sample_every=1, steps=3, generator_lr=0.0, ema=0.0, animate=True))
     names = sorted(p.name for p in trainer.run.samples.iterdir())
     assert names == ["000001.png", "000002.png", "000003.png", "progress.gif", "real.png"]
     with Image.open(trainer.run.samples / "progress.gif") as image:
@@ -175,7 +175,7 @@ def test_progress_is_seen_from_fixed_noise_and_animated_on_request(path, tmp_pat
 @pytest.mark.parametrize("size", [32, 64])
 def test_began_trains_and_its_measure_falls(size):
     """k moves by its formula, and is in the checkpoint."""
-    rates = {"g_lr": 2e-3, "d_lr": 2e-3, "began.gamma": 0.6, "began.rate": 0.05}
+    rates = {"generator_lr": 2e-3, "critic_lr": 2e-3, "began.gamma": 0.6, "began.rate": 0.05}
     plan = planned("fashion-mnist", "began", size=size, **rates)
     chosen = plan.settings(IMAGE)
     domain = ImageDomain.open(chosen)

@@ -113,8 +113,8 @@ def test_labels_that_do_not_fit_are_refused(path):
     plan, domain = opened(path, recipe="cgan", labels_per_class=4)
     with pytest.raises(UsageError, match="concat needs the label of every example"):
         build(domain, make_parts(plan.parts, plan.numbers), plan.settings(IMAGE), CPU)
-    plan, domain = opened(path, recipe="sngan", g_norm="conditional")
-    with pytest.raises(UsageError, match="--g-norm conditional is told labels"):
+    plan, domain = opened(path, recipe="sngan", generator_norm="conditional")
+    with pytest.raises(UsageError, match="--generator-norm conditional is told labels"):
         build(domain, make_parts(plan.parts, plan.numbers), plan.settings(IMAGE), CPU)
 
 

@@ -19,7 +19,7 @@ SIZES = (28, 32, 48, 64, 128)
 
 
 def small(size=28, channels=1, **other):
-    return Shape(size=size, channels=channels, **{"width": 4, "g_width": 4, **other})
+    return Shape(size=size, channels=channels, **{"width": 4, "generator_width": 4, **other})
 
 
 def parameters(net):
@@ -44,7 +44,7 @@ def published(arch, inputs, **numbers):
 
 def test_parameters_of_dcgan():
     """Layers before batch norm have no bias; batch norm has a scale and a shift a channel."""
-    generator, trunk = published("dcgan", 100, size=64, channels=3, width=128, g_width=128, critic_norm="batch")
+    generator, trunk = published("dcgan", 100, size=64, channels=3, width=128, generator_width=128, critic_norm="batch")
     assert parameters(generator) == (
         linear(100, 4 * 4 * 1024, bias=False) + 2 * 1024
         + conv(4, 1024, 512, bias=False) + 2 * 512
@@ -59,7 +59,7 @@ def test_parameters_of_dcgan():
         + conv(4, 512, 1024, bias=False) + 2 * 1024
     ) == 11_019_904  # fmt: skip
     assert trunk.features == 4 * 4 * 1024
-    bare, _ = published("dcgan", 100, size=64, channels=3, width=128, g_width=128, g_norm="none")
+    bare, _ = published("dcgan", 100, size=64, channels=3, width=128, generator_width=128, generator_norm="none")
     norms, biases = 2 * (1024 + 512 + 256 + 128), 4 * 4 * 1024 + 512 + 256 + 128
     assert parameters(bare) == 12_658_435 - norms + biases
 
@@ -79,18 +79,18 @@ def resnet_trunk(width):
 
 
 def test_parameters_of_the_resnets():
-    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, g_width=128)
+    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=128)
     assert parameters(generator) == resnet_generator(128) == 1_204_483  # WGAN-GP
     assert parameters(trunk) == resnet_trunk(128) == 1_053_696
-    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, g_width=256, pool="sum")
+    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=256, pool="sum")
     assert parameters(generator) == resnet_generator(256) == 4_276_739  # SNGAN
     assert parameters(trunk) == resnet_trunk(128) and trunk.features == 128
-    _, trunk = published("resnet", 128, size=32, channels=3, width=128, g_width=128, critic_norm="layer")
+    _, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=128, critic_norm="layer")
     assert parameters(trunk) == resnet_trunk(128) + 3 * 2 * 2 * 128  # per channel, in three blocks
 
 
 def test_parameters_of_the_plain_network_of_sngan():
-    generator, trunk = published("sn-cnn", 128, size=32, channels=3, width=64, g_width=64)
+    generator, trunk = published("sn-cnn", 128, size=32, channels=3, width=64, generator_width=64)
     assert parameters(generator) == (
         linear(128, 4 * 4 * 512, bias=False) + 2 * 512
         + conv(4, 512, 256, bias=False) + 2 * 256
@@ -105,12 +105,12 @@ def test_parameters_of_the_plain_network_of_sngan():
         + conv(3, 256, 512)
     ) == 2_927_680  # fmt: skip
     assert trunk.features == 4 * 4 * 512
-    _, larger = published("sn-cnn", 128, size=128, channels=3, width=64, g_width=64)
+    _, larger = published("sn-cnn", 128, size=128, channels=3, width=64, generator_width=64)
     assert larger.features == 4 * 4 * 512  # not wider than the table at any size
 
 
 def test_parameters_of_began():
-    numbers = dict(size=64, channels=3, width=128, g_width=128, g_norm="none")
+    numbers = dict(size=64, channels=3, width=128, generator_width=128, generator_norm="none")
     generator, trunk = published("began", 64, **numbers)
     n = 128
     assert parameters(generator) == linear(64, 8 * 8 * n) + 4 * 2 * conv(3, n, n) + conv(3, n, 3) == 1_716_611
@@ -130,10 +130,12 @@ def test_parameters_of_began():
 
 def test_parameters_of_the_perceptron():
     pixels = 64 * 64 * 3
-    generator, trunk = published("mlp", 128, size=64, channels=3, width=512, g_width=512, g_norm="none")
+    generator, trunk = published("mlp", 128, size=64, channels=3, width=512, generator_width=512, generator_norm="none")
     assert parameters(generator) == linear(128, 512) + 3 * linear(512, 512) + linear(512, pixels) == 7_157_760
     assert parameters(trunk) == linear(pixels, 512) + 3 * linear(512, 512) and trunk.features == 512
-    shallow, _ = published("mlp", 128, size=64, channels=3, width=512, g_width=512, g_norm="none", depth=1)
+    shallow, _ = published(
+        "mlp", 128, size=64, channels=3, width=512, generator_width=512, generator_norm="none", depth=1
+    )
     assert parameters(shallow) == linear(128, 512) + linear(512, pixels)
 
 
@@ -141,7 +143,7 @@ def test_parameters_of_the_perceptron():
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_size_in_and_out_and_channels_last_throughout(arch, size, channels):
-    shape = small(size, channels, width=2, g_width=2)
+    shape = small(size, channels, width=2, generator_width=2)
     check(arch, shape)
     generator, trunk = ARCHS[arch].generator(5, shape), ARCHS[arch].trunk(shape)
     strayed = []
@@ -182,7 +184,7 @@ def test_trunks_take_the_planes_of_labels(arch, channels):
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_generators_end_in_tanh_but_began(arch):
-    generator = ARCHS[arch].generator(5, small(g_width=8))
+    generator = ARCHS[arch].generator(5, small(generator_width=8))
     for parameter in generator.parameters():
         parameter.data.mul_(20)
     largest = float(generator(torch.randn(4, 5) * 20).detach().abs().max())
@@ -207,7 +209,7 @@ def test_activations(arch):
 
 @pytest.mark.parametrize("arch", [arch for arch in ARCHS if arch != "mlp"])
 def test_the_first_and_the_last_layer_of_a_game_are_not_normalised(arch):
-    shape = small(critic_norm="batch", g_norm="batch")
+    shape = small(critic_norm="batch", generator_norm="batch")
     for net, end in ((ARCHS[arch].generator(5, shape), -1), (ARCHS[arch].trunk(shape), 0)):
         layers = [module for module in net.modules() if not [*module.children()]]
         convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
@@ -252,8 +254,10 @@ def test_options_that_an_architecture_lacks_are_refused():
         check("sn-cnn", small(pool="sum"))
     with pytest.raises(UsageError, match=r"--critic-norm instance means nothing to --arch mlp: use none, batch, layer"):
         check("mlp", small(critic_norm="instance"))
-    with pytest.raises(UsageError, match=r"^--g-norm conditional means nothing to --arch began: use none, batch$"):
-        check("began", small(g_norm="conditional", num_classes=10))
+    with pytest.raises(
+        UsageError, match=r"^--generator-norm conditional means nothing to --arch began: use none, batch$"
+    ):
+        check("began", small(generator_norm="conditional", num_classes=10))
     check("resnet", small(pool="sum"))
     check("began", small(depth=3, skip=True))
 
@@ -278,7 +282,7 @@ def test_mean_and_sum_pooling():
 
 
 def test_began_is_an_autoencoder_and_skips_reach_every_stage():
-    shape = small(28, 3, g_norm="none", skip=True)
+    shape = small(28, 3, generator_norm="none", skip=True)
     trunk = ARCHS["began"].trunk(shape)
     critic = AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), {}, "absolute error", 1.0)
     code, heads = critic(torch.rand(2, 3, 28, 28))
@@ -309,7 +313,7 @@ def layer_fans(layer):
 @pytest.mark.parametrize("init", STDS)
 @pytest.mark.parametrize("arch", ["resnet", "dcgan"])
 def test_initial_weights(arch, init):
-    shape = Shape(size=32, channels=3, width=32, g_width=32, critic_norm="batch")
+    shape = Shape(size=32, channels=3, width=32, generator_width=32, critic_norm="batch")
     trunk = ARCHS[arch].trunk(shape)
     looked_at = 0
     for net in (ARCHS[arch].generator(64, shape), ScoringCritic(trunk, trunk.features, {})):
@@ -353,7 +357,7 @@ def test_the_networks_of_every_preset_can_be_built(preset, recipe):
     generator, trunk = published(settings.arch, settings.z_dim, **dataclasses.asdict(shape))
     assert shape.num_classes == 10 and trunk.features >= settings.width
     conditional = any(isinstance(module, ConditionalBatchNorm) for module in generator.modules())
-    assert conditional == (settings.g_norm == "conditional")
+    assert conditional == (settings.generator_norm == "conditional")
     assert conditional or recipe != "projection"
 
 

@@ -14,7 +14,7 @@ from image_gan.networks.resnet import Residual, down_block, first_block, plain_b
 
 PAIRS = [(arch, norm) for arch in ARCHS for norm in ARCHS[arch].norms]
 APART = [(arch, norm) for arch, norm in PAIRS if norm != "batch"]
-SHAPE = dict(size=28, channels=3, width=4, g_width=4)
+SHAPE = dict(size=28, channels=3, width=4, generator_width=4)
 
 
 def made(arch, norm="none", **other):
@@ -23,7 +23,7 @@ def made(arch, norm="none", **other):
 
 
 def autoencoder(**other):
-    shape = Shape(**SHAPE, g_norm="none", **other)
+    shape = Shape(**SHAPE, generator_norm="none", **other)
     trunk = ARCHS["began"].trunk(shape)
     return AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), {}, "absolute error", 1.0)
 
@@ -56,7 +56,7 @@ def test_a_gradient_penalty_on_an_autoencoder(skip):
 @pytest.mark.parametrize("arch", ["dcgan", "resnet"])
 def test_gradient_in_judge_is_that_of_autograd(arch):
     critic, x = made(arch, "layer"), images(3)
-    verdict = judge(critic, Sample(x), slope=True)
+    verdict = judge(critic, Sample(x), gradient=True)
     leaf = x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(critic(leaf)[1]["score"].sum(), leaf)
     torch.testing.assert_close(verdict.gradient, expected)

@@ -14,14 +14,14 @@ from gan_core.parts.constraints import SpectralNorm, WeightNorm
 from image_gan.networks import ARCHS, INITS, Shape, check, initialise
 from image_gan.networks.layers import ConditionalBatchNorm
 
-CONDITIONAL = [arch for arch in ARCHS if "conditional" in ARCHS[arch].g_norms]
+CONDITIONAL = [arch for arch in ARCHS if "conditional" in ARCHS[arch].generator_norms]
 CLASSES = 5
 
 
 def made(arch, norm="conditional", **other):
     torch.manual_seed(0)
-    numbers = {"size": 28, "channels": 3, "width": 4, "g_width": 4, "num_classes": CLASSES} | other
-    shape = Shape(**numbers, g_norm=norm)
+    numbers = {"size": 28, "channels": 3, "width": 4, "generator_width": 4, "num_classes": CLASSES} | other
+    shape = Shape(**numbers, generator_norm=norm)
     check(arch, shape)
     return ARCHS[arch].generator(6, shape)
 
@@ -125,7 +125,7 @@ def test_a_conditional_generator_is_one_with_batch_norm_and_a_row_a_class(arch):
 
 @pytest.mark.parametrize("arch", CONDITIONAL)
 def test_another_label_is_another_image(arch):
-    net = made(arch, g_width=16).eval()
+    net = made(arch, generator_width=16).eval()
     for norm in norms(net):
         nn.init.normal_(norm.shift)
     z = torch.randn(1, 6).expand(CLASSES + 1, -1)
@@ -153,7 +153,7 @@ def test_maps_stay_channels_last(arch, size):
 @pytest.mark.parametrize("init", INITS)
 @pytest.mark.parametrize("arch", CONDITIONAL)
 def test_initial_scales_are_about_one_and_shifts_zero(arch, init):
-    net = made(arch, g_width=32)
+    net = made(arch, generator_width=32)
     initialise(net, init)
     scales = torch.cat([norm.scale.detach().flatten() for norm in norms(net)])
     assert all((norm.shift == 0).all() for norm in norms(net))

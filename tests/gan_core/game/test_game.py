@@ -187,7 +187,7 @@ def test_verdicts_are_per_sample_and_joined_verdicts_equal_separate_ones():
         real, fake = Sample(torch.randn(5, 2, 3)), Sample(torch.randn(5, 2, 3))
         joined = judge_both(critic, real, fake, frozenset({"real", "fake"}))
         for verdict, sample in zip(joined, (real, fake), strict=True):
-            alone = judge(critic, sample, slope=True)
+            alone = judge(critic, sample, gradient=True)
             assert verdict.score.shape == (5,)
             torch.testing.assert_close(verdict.score, alone.score)
             torch.testing.assert_close(verdict.gradient, alone.gradient)

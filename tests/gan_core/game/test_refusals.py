@@ -24,7 +24,9 @@ CONSTRAINTS = ["spectral", "weight-norm", "clip", "orthonormal-term", "orthonorm
 CONDITIONAL = [*LABELLED, "infogan"]
 
 ANOTHER_KIND = r"{0} cannot share a critic with {1}, whose score is of another kind: leave one out with --without"
-BOUNDED = r"{0} holds the critic's slope to 1, .* of catgan is bounded, .*: use r1, r2 or zero-gp, or .* --without"
+BOUNDED = (
+    r"{0} holds the critic's gradient norm to 1, .* of catgan is bounded, .*: use r1, r2 or zero-gp, or .* --without"
+)
 GUESSED = r"concat shows the critic the label that {0} has it guess: leave one out with --without"
 NOT_LINEAR = r"projection adds to a critic's linear score, and here it is {0}: leave projection out with --without"
 
@@ -118,7 +120,7 @@ def test_a_recipe_with_another_adversarial_loss(recipe):
 def test_labels_by_normalisation_play_where_labels_are_asked_for(recipe):
     domain = labelled(labels_by_norm=True)
     if recipe in ("sgan", "catgan", "infogan"):
-        assert "use --g-norm batch" in refusal(RECIPES[recipe].parts, domain)
+        assert "use --generator-norm batch" in refusal(RECIPES[recipe].parts, domain)
     else:
         plays_or_is_refused(list(RECIPES[recipe].parts), domain)
 

@@ -92,23 +92,23 @@ class TestWays:
             assert (slope[i] != 0).any() and (slope[torch.arange(4) != i] == 0).all()
 
     @pytest.mark.parametrize("way", WAYS)
-    def test_the_slope_is_by_the_sample_alone_and_equals_autograds(self, way):
+    def test_the_gradient_is_by_the_sample_alone_and_equals_autograds(self, way):
         critic, x, y = critic_of(way, (2, 3)), tensor(4, 2, 3).requires_grad_(), torch.tensor([2, 0, 2, 1])
         (by_hand,) = torch.autograd.grad(judge(critic, Sample(x, y)).score.sum(), x)
-        gradient = judge(critic, Sample(x.detach(), y), slope=True).gradient
+        gradient = judge(critic, Sample(x.detach(), y), gradient=True).gradient
         assert gradient.shape == x.shape
         torch.testing.assert_close(gradient, by_hand, rtol=1e-13, atol=1e-15)
 
-    def test_the_slope_of_critics_without_a_trunk_is_their_weights(self):
+    def test_the_gradient_of_critics_without_a_trunk_is_their_weights(self):
         """w where the label only moves the score, and w + V_y where it is projected on."""
         x, y = tensor(4, 2, 3), torch.tensor([2, 0, -1, 1])
         critic = ScoringCritic(nn.Flatten(), 6, {}, labels=ProjectionEntry(3, 6)).double()
         w, v = critic.heads["score"].weight.detach()[0], critic.labels.embed.weight.detach()
         wanted = torch.stack([w + v[2], w + v[0], w, w + v[1]]).view(4, 2, 3)
-        torch.testing.assert_close(judge(critic, Sample(x, y), slope=True).gradient, wanted, rtol=1e-14, atol=0)
+        torch.testing.assert_close(judge(critic, Sample(x, y), gradient=True).gradient, wanted, rtol=1e-14, atol=0)
         critic = ScoringCritic(nn.Flatten(), 15, {}, labels=ConcatEntry(3)).double()
         wanted = critic.heads["score"].weight.detach()[0, :6].view(2, 3).expand(4, 2, 3)
-        torch.testing.assert_close(judge(critic, Sample(x, y), slope=True).gradient, wanted, rtol=1e-14, atol=0)
+        torch.testing.assert_close(judge(critic, Sample(x, y), gradient=True).gradient, wanted, rtol=1e-14, atol=0)
 
     @pytest.mark.parametrize("way", WAYS)
     def test_joined_verdicts_keep_each_its_labels(self, way):

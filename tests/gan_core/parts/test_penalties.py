@@ -11,7 +11,7 @@ from torch import nn
 import gan_core.parts.penalties
 from gan_core.networks.critic import judge, judge_both
 from gan_core.parts.base import REGISTRY, Penalty
-from gan_core.parts.penalties import slopes
+from gan_core.parts.penalties import gradient_norms
 from gan_core.sample import Sample, Verdict
 
 SHAPES = [(5, 6), (5, 3, 4), (5, 2, 3, 4)]
@@ -44,7 +44,7 @@ def half_square(s):
     return s**2 / 2, s
 
 
-# name -> the price of a slope and its derivative, and the points, given x, g and a source of the same random numbers
+# name -> the price of a gradient norm and its derivative, and the points, given x, g and a source of the same numbers
 EXPECTED = {
     "gp": (two_sided, lambda x, g, u: u(x.shape[0], *[1] * (x.ndim - 1)) * (x - g) + g),
     "lp": (one_sided, lambda x, g, u: u(x.shape[0], *[1] * (x.ndim - 1)) * (x - g) + g),
@@ -86,12 +86,12 @@ def test_value_and_gradient(name, shape):
     b, c = critic.b.detach().numpy().ravel(), float(critic.c.detach())
     g = b + c * v
     s = np.linalg.norm(g, axis=1)
-    cost, slope = price(s)
-    factor = 3.0 * 4 / len(s) * slope / s
+    cost, norm = price(s)
+    factor = 3.0 * 4 / len(s) * norm / s
     assert float(value.detach()) == pytest.approx(3.0 * 4 * cost.mean(), rel=1e-12)
     np.testing.assert_allclose(by_b.numpy().ravel(), (factor[:, None] * g).sum(0), rtol=1e-10, atol=1e-12)
     assert float(by_c) == pytest.approx(float((factor * (g * v).sum(1)).sum()), rel=1e-10)
-    assert float(found["slope"]) == pytest.approx(s.mean(), rel=1e-6)
+    assert float(found["gradient_norm"]) == pytest.approx(s.mean(), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["r1", "r2"])
@@ -110,14 +110,14 @@ def test_a_gradient_that_came_with_the_verdict_gives_the_same(name):
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 6), (64, 3, 4)])
 @pytest.mark.parametrize("name", ["gp", "lp", "dragan"])
-def test_a_linear_critic_of_slope_one_costs_nothing(name, shape):
+def test_a_linear_critic_of_gradient_norm_one_costs_nothing(name, shape):
     """Trap 1: the norm is over everything but the batch, per sample."""
     critic = Quadratic(shape[1:], c=0.0)
     with torch.no_grad():
         critic.b /= critic.b.norm()
     real, fake = pair(shape)
     assert float(REGISTRY[name]()(critic, judge(critic, real), judge(critic, fake)).detach()) < 1e-24
-    gradient = judge(critic, real, slope=True).gradient
+    gradient = judge(critic, real, gradient=True).gradient
     faulty = {  # what ports compute: the norm over one axis, or over the batch
         "one axis": (gradient.norm(dim=1) - 1).square().mean(),
         "whole batch": (gradient.norm() - 1).square(),
@@ -126,15 +126,15 @@ def test_a_linear_critic_of_slope_one_costs_nothing(name, shape):
     assert float(faulty["whole batch"].detach()) > 1e-3 or shape[0] == 1
 
 
-@pytest.mark.parametrize("slope", [0.25, 3.0])
-def test_closed_forms_of_a_linear_critic(slope):
+@pytest.mark.parametrize("norm", [0.25, 3.0])
+def test_closed_forms_of_a_linear_critic(norm):
     critic = Quadratic((8,), c=0.0)
     with torch.no_grad():
-        critic.b *= slope / critic.b.norm()
+        critic.b *= norm / critic.b.norm()
     real, fake = pair((6, 8))
     expected = {
-        "gp": (slope - 1) ** 2, "lp": max(0, slope - 1) ** 2, "dragan": (slope - 1) ** 2,
-        "zero-gp": slope**2, "r1": slope**2 / 2, "r2": slope**2 / 2,
+        "gp": (norm - 1) ** 2, "lp": max(0, norm - 1) ** 2, "dragan": (norm - 1) ** 2,
+        "zero-gp": norm**2, "r1": norm**2 / 2, "r2": norm**2 / 2,
     }  # fmt: skip
     for name, cost in expected.items():
         value = REGISTRY[name](weight=1.0)(critic, judge(critic, real), judge(critic, fake))
@@ -143,7 +143,7 @@ def test_closed_forms_of_a_linear_critic(slope):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_penalty_does_not_depend_on_the_batch_size(name):
-    """Trap 3: a critic that returned the batch mean would have slopes of 1/B."""
+    """Trap 3: a critic that returned the batch mean would have gradients of 1/B."""
     critic = Quadratic((8,), c=0.0)
     costs = []
     for size in (1, 4, 32):
@@ -185,15 +185,15 @@ def test_a_flat_critic_has_finite_costs_and_gradients(name):
 
     for parameter in critic.parameters():
         parameter.grad = None
-    gradient = judge(critic, real, slope=True).gradient
+    gradient = judge(critic, real, gradient=True).gradient
     faulty = (gradient.flatten(1).square().sum(1).sqrt() - 1).square().mean()
     faulty.backward()
     assert not all(torch.isfinite(p.grad).all() for p in critic.parameters() if p.grad is not None)
 
 
-def test_slopes_at_zero_and_elsewhere():
+def test_gradient_norms_at_zero_and_elsewhere():
     g = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64, requires_grad=True)
-    s = slopes(g)
+    s = gradient_norms(g)
     assert s.tolist() == [0.0, 5.0]
     (by_g,) = torch.autograd.grad(s.sum(), g)
     torch.testing.assert_close(by_g, torch.tensor([[0.0, 0.0], [0.6, 0.8]], dtype=torch.float64))
@@ -222,7 +222,7 @@ def test_dragan_looks_per_sample():
     value = REGISTRY["dragan"](weight=1.0)(critic, judge(critic, real), judge(critic, fake))
     norm = float(critic.b.detach().norm())
     assert float(value.detach()) == pytest.approx((norm - 1) ** 2, rel=1e-12)
-    per_pixel = (judge(critic, real, slope=True).gradient.abs() - 1).square().mean()
+    per_pixel = (judge(critic, real, gradient=True).gradient.abs() - 1).square().mean()
     assert abs(float(per_pixel.detach()) - (norm - 1) ** 2) > 0.1
 
 

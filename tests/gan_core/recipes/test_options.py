@@ -14,19 +14,23 @@ from seqgan_gp_cli.options import read_file, seconds
 def test_later_sources_win():
     default = settle(TEXT, {})
     assert (default.recipe, default.preset, default.parts) == ("wgan-gp", "small", ("wasserstein", "gp"))
-    assert default.numbers["d_lr"] == TEXT.presets["small"].tuned["wgan-gp"]["d_lr"]  # tuned beats the recipe
+    assert default.numbers["critic_lr"] == TEXT.presets["small"].tuned["wgan-gp"]["critic_lr"]  # tuned beats the recipe
     clipped = settle(TEXT, {"recipe": "wgan"}).numbers
-    assert (clipped["optimizer"], clipped["d_lr"], clipped["clip.bound"]) == ("rmsprop", 5e-5, 0.01)  # the recipe's
+    assert (clipped["optimizer"], clipped["critic_lr"], clipped["clip.bound"]) == (
+        "rmsprop",
+        5e-5,
+        0.01,
+    )  # the recipe's
     assert clipped["width"] == default.numbers["width"]  # sizes stay the preset's
-    assert settle(TEXT, {"d_lr": 0.5}).numbers["d_lr"] == 0.5  # what is given beats all
+    assert settle(TEXT, {"critic_lr": 0.5}).numbers["critic_lr"] == 0.5  # what is given beats all
     paper = settle(TEXT, {"preset": "paper"}).numbers
-    assert [paper[k] for k in ("width", "depth", "seq_len", "batch_size", "critic_steps", "steps", "g_lr", "d_lr")] == [
-        512, 5, 32, 64, 10, 200_000, 1e-4, 1e-4
+    assert [paper[k] for k in ("width", "depth", "seq_len", "batch_size", "critic_steps", "steps", "critic_lr")] == [
+        512, 5, 32, 64, 10, 200_000, 1e-4
     ]  # fmt: skip
     assert (paper["beta1"], paper["beta2"], paper["gp.weight"], paper["ema"], paper["z_dim"]) == (0.5, 0.9, 10, 0, 128)
     ttur = settle(TEXT, {"preset": "ttur"}).numbers
-    assert (ttur["d_lr"], ttur["g_lr"], ttur["critic_steps"]) == (3e-4, 1e-4, 1)
-    assert {k for k in paper if paper[k] != ttur[k]} == {"d_lr", "critic_steps"}
+    assert (ttur["critic_lr"], ttur["generator_lr"], ttur["critic_steps"]) == (3e-4, 1e-4, 1)
+    assert {k for k in paper if paper[k] != ttur[k]} == {"critic_lr", "critic_steps"}
 
 
 def test_parts_are_added_and_left_out():
@@ -54,7 +58,8 @@ def test_misuse_is_one_sentence(given, message):
 
 BAD = [
     ("seq_len", "0"), ("seq_len", "5000"), ("seq_len", "3.5"), ("vocab_size", "2"), ("vocab_size", "70000"),
-    ("g_lr", "nan"), ("g_lr", "inf"), ("d_lr", "-1"), ("gp.weight", "nan"), ("gp.weight", "-inf"), ("began.gamma", "0"),
+    ("generator_lr", "nan"), ("generator_lr", "inf"), ("critic_lr", "-1"), ("gp.weight", "nan"), ("gp.weight", "-inf"),
+    ("began.gamma", "0"),
     ("steps", "0"), ("steps", "many"), ("batch_size", "0"), ("ema", "1"), ("tokenizer", "words"), ("seed", "-1"),
     ("precision", "fp8"), ("spectral.on", "nobody"), ("width", "1e3"), ("heldout", "0"), ("heldout", "1"),
 ]  # fmt: skip
@@ -74,10 +79,17 @@ def test_every_default_is_within_its_own_limits():
 
 def test_files(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('recipe = "wgan-gp"\nadd = ["r1"]\ng-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n')
+    path.write_text('recipe = "wgan-gp"\nadd = ["r1"]\ngenerator-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n')
     given = read_file(TEXT, path)
-    assert given == {"recipe": "wgan-gp", "add": ["r1"], "g_lr": 3e-4, "seq_len": 16, "compile": True, "gp.weight": 5.0}
-    for text in ("g-lr = ", "learning = 1", "g-lr = 'x'", "[gp]\nheight = 1", "compile = 3"):
+    assert given == {
+        "recipe": "wgan-gp",
+        "add": ["r1"],
+        "generator_lr": 3e-4,
+        "seq_len": 16,
+        "compile": True,
+        "gp.weight": 5.0,
+    }
+    for text in ("generator-lr = ", "learning = 1", "generator-lr = 'x'", "[gp]\nheight = 1", "compile = 3"):
         path.write_text(text)
         with pytest.raises(UsageError):
             read_file(TEXT, path)

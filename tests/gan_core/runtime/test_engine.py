@@ -180,7 +180,7 @@ def test_heads_and_scores_stay_wide_in_bf16(parts):
     assert torch.cosine_similarity(fp32, bf16, dim=0) > 0.999
 
 
-def test_bf16_is_near_fp32_and_slopes_stay_wide():
+def test_bf16_is_near_fp32_and_gradients_stay_in_float32():
     fp32, bf16 = gradients(["wasserstein", "gp"]), gradients(["wasserstein", "gp"], precision="bf16")
     assert torch.cosine_similarity(fp32, bf16, dim=0) > 0.999
     played = game(["wasserstein", "gp"], precision="bf16")

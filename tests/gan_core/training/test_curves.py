@@ -14,9 +14,9 @@ LOG = [
         "critic/total": 1.0,
         "critic/gp": 0.1,
         "generator/total": 5,
-        "gp/slope": 1,
+        "gp/gradient_norm": 1,
     },
-    {"step": 4, "seconds": 2.0, "critic/total": 1.5, "generator/total": 0.4, "gp/slope": 0.9},
+    {"step": 4, "seconds": 2.0, "critic/total": 1.5, "generator/total": 0.4, "gp/gradient_norm": 0.9},
     {"step": 4, "evaluation": {"js": {"4": 0.5}}, "scores": {"js-4/heldout": 0.5, "js-4/wgan-gp": 0.6}},
     {"step": 8, "scores": {"js-4/heldout": 0.4, "js-4/wgan-gp": 0.5, "js-1/heldout": 0.1}},
 ]
@@ -30,7 +30,7 @@ def test_numbers_are_read_and_a_line_cut_short_is_left_out(tmp_path):
     assert not {"seconds", "it/s", "step", "evaluation"} & set(series)
     assert panels_of(series) == {
         "losses": ["critic/total", "generator/total"],
-        "slope": ["gp/slope"],
+        "gradient_norm": ["gp/gradient_norm"],
         "js-4": ["scores/js-4/heldout", "scores/js-4/wgan-gp"],
     }
     assert labels_of(["critic/total", "generator/total"]) == ["critic", "generator"]

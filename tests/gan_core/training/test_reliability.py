@@ -49,7 +49,7 @@ def fresh(new, role):
 
 
 def trainer(folder, name, **values):
-    rates = dict(lr_decay="stall", lr_patience=2, g_lr=1e-2, d_lr=1e-2, ema=0.9)
+    rates = dict(lr_decay="stall", lr_patience=2, generator_lr=1e-2, critic_lr=1e-2, ema=0.9)
     chosen = settings(**(dict(log_every=3, sample_every=0, save_every=0, steps=12) | rates | values))
     domain = ToyDomain()
     parts = make_parts(["began", "gp"], {"began.rate": 0.05, "began.gamma": 1.0})

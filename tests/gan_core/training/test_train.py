@@ -67,7 +67,7 @@ def test_a_run_directory_holds_what_the_design_says(create):
     assert any((run.path / "tensorboard").iterdir())
     logged = lines(run)
     assert [line["step"] for line in logged] == [2, 4, 6, 8, 10, 10]
-    assert {"critic/wasserstein", "critic/gp", "generator/wasserstein", "gp/slope"} <= set(logged[0])
+    assert {"critic/wasserstein", "critic/gp", "generator/wasserstein", "gp/gradient_norm"} <= set(logged[0])
     assert logged[-1]["evaluation"]["radius"] > 0
     summary = json.loads((run.path / "summary.json").read_text())
     assert set(summary) == {"domain", "recipe", "preset", "steps", "seconds", "parameters", "evaluation"}
@@ -198,11 +198,11 @@ def test_rates_halve_when_the_measure_of_convergence_stalls(create):
         factors.append(stall.factor)
     assert factors == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
     run = create("stall")
-    training = trainer(run, ["began"], lr_decay="stall", lr_patience=1, steps=30, g_lr=0.0, d_lr=0.0)
+    training = trainer(run, ["began"], lr_decay="stall", lr_patience=1, steps=30, generator_lr=0.0, critic_lr=0.0)
     training.train(math.inf)  # nothing learns, so the measure never falls below its lowest for long
     rate = training.game.generator.optimiser.param_groups[0]["lr"]
     assert training.stall.factor < 1 and rate == 0.0
-    again = trainer(run, ["began"], lr_decay="stall", lr_patience=1, g_lr=0.0, d_lr=0.0)
+    again = trainer(run, ["began"], lr_decay="stall", lr_patience=1, generator_lr=0.0, critic_lr=0.0)
     again.resume(checkpoint.newest(run.checkpoints))
     assert again.stall.factor == training.stall.factor and again.stall.lowest == training.stall.lowest
 
@@ -214,7 +214,7 @@ def test_a_stall_without_a_measure_is_refused(create):
 
 @pytest.mark.parametrize("parts", [("wasserstein", "gp"), ("relativistic", "r1", "r2")])
 def test_the_generator_may_have_a_larger_batch(create, parts):
-    training = trainer(create(), parts, g_batch_multiple=3)
+    training = trainer(create(), parts, generator_batch_multiple=3)
     sizes = []
     training.game.generator.net.register_forward_hook(lambda net, inputs, output: sizes.append(len(output)))
     training._step()
