@@ -1,0 +1,77 @@
+"""Metrics that register themselves: one function in one file, with a name, a direction and what it is printed beside.
+
+A domain keeps a `Metrics` table and imports every module of its folder of metrics. What a metric returns then stands in
+`evaluate`, in its JSON under `scores`, in TensorBoard and in the curves.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+F = TypeVar("F", bound=Callable[..., float])
+
+DIRECTIONS = ("lower", "higher")
+
+
+@dataclass(frozen=True)
+class Metric(Generic[F]):
+    """A number that says how good samples are.
+
+    name: of the metric, as it is printed. better: "lower" or "higher". beside: what else it is measured of, so that
+    its size can be judged, of the domain's own list, such as "floor" (real samples), "noise" or "chains".
+    function: what computes it; its arguments are the domain's.
+    """
+
+    name: str
+    better: str
+    beside: tuple[str, ...]
+    function: F
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+
+class Metrics(Generic[F]):
+    """The metrics of a domain, by name, in the order of their registration.
+
+    beside: what a metric of this domain may be printed beside.
+    """
+
+    def __init__(self, beside: tuple[str, ...]) -> None:
+        self.beside = beside
+        self._found: dict[str, Metric[F]] = {}
+
+    def __call__(self, name: str, *, better: str, beside: tuple[str, ...] = ()) -> Callable[[F], F]:
+        """A decorator that registers a function as the metric of that name.
+
+        Raises:
+            ValueError: the name is taken, or the direction or what it is printed beside does not exist.
+        """
+        if name in self._found:
+            raise ValueError(f"two metrics are called {name!r}")
+        if better not in DIRECTIONS:
+            raise ValueError(f"metric {name!r}: better is {better!r}, not one of {', '.join(DIRECTIONS)}")
+        if unknown := set(beside) - set(self.beside):
+            raise ValueError(f"metric {name!r}: there is no {min(unknown)!r} here, only {', '.join(self.beside)}")
+
+        def register(function: F) -> F:
+            self._found[name] = Metric(name, better, beside, function)
+            return function
+
+        return register
+
+    def __iter__(self) -> Iterator[Metric[F]]:
+        return iter(self._found.values())
+
+    def __getitem__(self, name: str) -> Metric[F]:
+        return self._found[name]
+
+
+def import_all(package: Any) -> None:
+    """Import every module of a package, so that what is defined there registers itself."""
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
