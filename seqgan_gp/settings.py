@@ -41,7 +41,7 @@ class TextSettings(Settings):
     res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)
     smoothing: float = option(
         0.0, "share of each real one-hot spread over all symbols, so that softmaxes need not saturate; 0 in the paper",
-        low=0.0, high=0.9,
+        low=0.0, high=0.9, varies=True,
     )  # fmt: skip
     init: str = option("paper", "initialisation: the authors' or PyTorch's", choices=INITS)
 

@@ -18,6 +18,7 @@ from gan_core.text import plain
 COMMANDS = {
     "train-text": ("train", "Train a generator of sentences, or of other lines of symbols."),
     "train-image": ("train", "Train a generator of images."),
+    "train-points": ("train", "Train a generator of points in the plane, where everything can be seen."),
     "sample": ("sample", "Draw samples from a run."),
     "evaluate": ("evaluate", "Score a run, or a file of samples."),
     "recipes": ("show", "List the published recipes and their parts, or explain one."),

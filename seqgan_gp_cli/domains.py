@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_core.domain import Domain
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.parts.fields import parse
 from gan_core.recipes.build import make_parts
 from gan_core.recipes.plan import Kind, Plan, fields_of, renamed
-from image_gan.domain import ImageDomain
+from image_gan import domain as image
 from image_gan.scores.backbones import runs_code
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from point_gan import domain as points
+from point_gan.settings import POINTS
+from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
 
@@ -21,14 +24,15 @@ class Entry:
     """A domain: its options, how it opens data or what lies in a checkpoint, and how it reports an evaluation."""
 
     kind: Kind
-    open: Callable[..., Any]
-    from_checkpoint: Callable[..., Any]
+    open: Callable[..., Domain]
+    from_checkpoint: Callable[..., Domain]
     report: Callable[[dict[str, Any]], str]
 
 
 DOMAINS = {
-    "text": Entry(TEXT, TextDomain.open, TextDomain.from_checkpoint, TextDomain.report),
-    "image": Entry(IMAGE, ImageDomain.open, ImageDomain.from_checkpoint, ImageDomain.report),
+    "text": Entry(TEXT, text.open_domain, text.from_checkpoint, text.report),
+    "points": Entry(POINTS, points.open_domain, points.from_checkpoint, points.report),
+    "image": Entry(IMAGE, image.open_domain, image.from_checkpoint, image.report),
 }
 
 

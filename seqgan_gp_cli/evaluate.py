@@ -13,6 +13,7 @@ from gan_core.training.run import run_folder
 
 PLAIN = "plain"
 IMAGE_FILES = (".npz", ".zip")
+POINT_FILES = (".npy", ".csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,8 @@ def evaluate(target: str, as_json: bool, **options: Any) -> None:
 
 def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
     """The report of a target, and the table that shows it."""
+    if target.suffix in POINT_FILES:
+        return score_points(target, request)
     if not target.is_dir():
         return (score_images if target.suffix in IMAGE_FILES else score_lines)(target, request)
     if request.data is not None and not (run_folder(target) / "config.json").is_file():
@@ -71,7 +74,8 @@ def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dic
     from seqgan_gp_cli.load import load
 
     loaded = load(str(target), request.ema, request.device, with_data=True)
-    run_score = {"text": score_text_run, "image": score_image_run}[loaded.entry.kind.name]
+    scorers = {"text": score_text_run, "image": score_image_run, "points": score_point_run}
+    run_score = scorers[loaded.entry.kind.name]
     return run_score(loaded, request), loaded.entry.report
 
 
@@ -85,8 +89,8 @@ def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
     if protocol not in PROTOCOLS:
         raise UsageError(f"--protocol {protocol} is not for a run: choose from {', '.join(PROTOCOLS)}")
     trained = loaded.trained(request.seed)
-    report = loaded.domain.score(protocol, trained, request.num, request.data)
-    return report | loaded.domain.score_labels(trained, request.num or 0)
+    report = loaded.domain.scores.score(protocol, trained, request.num, request.data)
+    return report | loaded.domain.scores.score_labels(trained, request.num or 0)
 
 
 def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
@@ -96,7 +100,29 @@ def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
     if request.backbone is None:
         refuse_code(loaded.path, loaded.settings.backbone, None)
-    return loaded.domain.score(loaded.trained(request.seed), request.num or 0, request.backbone or "", request.data)
+    return loaded.domain.scores.score(
+        loaded.trained(request.seed), request.num or 0, request.backbone or "", request.data
+    )
+
+
+def score_point_run(loaded: Any, request: Request) -> dict[str, Any]:
+    """The report of a run of points."""
+    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
+    request.refuse("for images", "backbone")
+    request.refuse("not for a run of points, which is scored by its own", "data")
+    return loaded.domain.scores.score(loaded.trained(request.seed), request.num or 0)
+
+
+def score_points(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
+    """The report of a .npy or .csv file of points."""
+    from point_gan.domain import report, score_files
+
+    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
+    request.refuse("for images", "backbone")
+    request.refuse("for runs, and all points are scored", "num")
+    if request.data is None:
+        raise UsageError("--data is missing: name the real points to compare the samples with, such as 8gaussians")
+    return score_files(str(target), request.data), report
 
 
 def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:

@@ -1,19 +1,23 @@
 """Options of the command line, made from fields of settings and parts; and the --config file."""
 
 import dataclasses
+import difflib
 import math
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gan_core.errors import UsageError
-from gan_core.parts.fields import flag, parse
+from gan_core.parts.fields import flag, parse, parse_schedule
 from gan_core.recipes.plan import Kind, fields_of, renamed, settle
+from gan_core.schedules.base import Schedule
 from gan_core.storage.inputs import read_limited
 
+EXAMPLE = "gp-weight=cosine:10:1:5000"
 CONFIG_LIMIT = 1 << 20  # bytes of a --config file
 
 
@@ -56,8 +60,8 @@ def click_options(kind: Kind) -> list[click.Option]:
 def read_file(kind: Kind, path: Path) -> dict[str, Any]:
     """The options in a --config file: TOML, keys as on the command line without the dashes in front.
 
-    Options of parts may stand in a table of their own, `[gp]` with `weight = 10`. `recipe`, `preset`, `add` and
-    `without` may stand there too.
+    Options of parts may stand in a table of their own, `[gp]` with `weight = 10`, and schedules in `[schedule]` with
+    `gp-weight = "cosine:10:1:5000"`. `recipe`, `preset`, `add` and `without` may stand there too.
 
     Raises:
         UsageError: it is unreadable, or holds a key that is no option.
@@ -70,12 +74,15 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     known = {flag(key)[2:]: key for key in fields_of(kind)}
     flat: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("_", "-")
+        if name == "schedule" and isinstance(value, dict):
+            given |= read_schedules(kind, [f"{option}={text}" for option, text in value.items()])
+            continue
         flat |= (
             {f"{name}-{k.replace('_', '-')}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
         )
-    given: dict[str, Any] = {}
     for name, value in flat.items():
         if name in ("recipe", "preset"):
             given[name] = str(value)
@@ -89,6 +96,35 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
                 raise UsageError(f"--config {path}: {now}")
             raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: see its --help")
     return given
+
+
+def read_schedules(kind: Kind, texts: Iterable[str]) -> dict[str, Schedule]:
+    """The options that follow a schedule, by key, from texts such as `gp-weight=cosine:10:1:5000`.
+
+    Raises:
+        UsageError: one is not of that form, or its option does not exist or takes no schedule.
+    """
+    options = fields_of(kind)
+    known = {flag(key)[2:]: key for key in options}
+    found: dict[str, Schedule] = {}
+    for text in texts:
+        name, equals, schedule = text.partition("=")
+        name = name.strip().removeprefix("--").replace("_", "-")
+        if not equals:
+            raise UsageError(f"--schedule {text} is not of the form OPTION=KIND:FROM:TO:STEPS, such as {EXAMPLE}")
+        if name not in known:
+            near = nearest(name, [key for key, option in known.items() if options[option].metadata["varies"]])
+            raise UsageError(f"--schedule {text}: there is no option --{name}{near}")
+        if known[name] in found:
+            raise UsageError(f"--schedule {name} is given twice: join the schedules with a comma")
+        found[known[name]] = parse_schedule(known[name], options[known[name]], schedule)
+    return found
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint at the names that are most like one that does not exist."""
+    near = difflib.get_close_matches(name, list(names), 3)
+    return f"; did you mean {' or '.join('--' + one for one in near)}?" if near else ""
 
 
 def seconds(text: str) -> float:

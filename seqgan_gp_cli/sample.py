@@ -54,24 +54,25 @@ def sample(
 
     loaded = load(run, ema, device)
     domain = loaded.domain
-    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in domain.formats else domain.formats[0])
-    if form not in domain.formats:
-        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(domain.formats)}")
+    samples = domain.samples
+    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in samples.formats else samples.formats[0])
+    if form not in samples.formats:
+        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(samples.formats)}")
     if out is None:
-        out = "-" if domain.printed else str(loaded.path / f"sampled.{form}")
+        out = "-" if samples.printed else str(loaded.path / f"sampled.{form}")
     num, batches, columns = asked_for(loaded.trained(seed), domain.labels, num, label, codes)
-    if label != EACH and form == domain.formats[0]:  # the form for people, where one class needs no name
+    if label != EACH and form == samples.formats[0]:  # the form for people, where one class needs no name
         batches = (batch.without_labels() for batch in batches)
     if out == "-":
-        if form not in domain.printed:
+        if form not in samples.printed:
             raise UsageError(f"--format {form} is not text: give it a file with --out")
         with writing("standard output"):
-            for piece in domain.lines(batches, form, for_terminal=sys.stdout.isatty()):
+            for piece in samples.lines(batches, form, for_terminal=sys.stdout.isatty()):
                 click.echo(piece, nl=False)
         return
     try:
         with opened(Path(out)) as path:
-            domain.export(batches, form, path, columns)
+            samples.export(batches, form, path, columns)
     except OSError as error:
         if is_full(error):
             raise full_disk(f"--out {out}", error, "free some space there, or choose another file") from error

@@ -24,9 +24,10 @@ def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
     deciding: list[Loss | Conditioning] = [*losses, *ways]
     needs: dict[Part, Needs] = {part: part.needs(len(labels)) for part in deciding}
     _refuse_scores(losses, needs)
+    for part in parts:
+        part.check(labels)
     for part, need in needs.items():
         _refuse_labels(part, need, labels)
-        _refuse_nothing(part, need)
     if len(ways) > 1:
         raise UsageError(f"{_names(ways)} both show the critic the label: {LEAVE_OUT}")
     _refuse_heads(losses, needs)
@@ -70,8 +71,7 @@ def _refuse_labels(part: Part, need: Needs, labels: Labels) -> None:
         return
     if len(labels) < 2:
         found = "has one class only: give --data with more" if len(labels) else "has no labels: give labelled --data"
-        more = ", or give --catgan-categories" if part.name == "catgan" and not len(labels) else ""
-        raise UsageError(f"{part.name} learns from labels and the data {found}{more}")
+        raise UsageError(f"{part.name} learns from labels and the data {found}")
     if not all(labels.counts):
         missing = labels.names[labels.counts.index(0)]
         raise DataError(
@@ -84,18 +84,6 @@ def _refuse_labels(part: Part, need: Needs, labels: Labels) -> None:
             f"{part.name} needs the label of every example, and {labels.hidden:,} of {total:,} show none: leave "
             "--labels-per-class out or label them all, or take a recipe that learns from some, acgan, sgan or catgan"
         )
-    if need.heads.get("class", len(labels)) < len(labels):
-        raise UsageError(
-            f"{part.name} has {need.heads['class']} classes and the data has {len(labels)}: raise --catgan-categories, "
-            "or give --catgan-supervised 0 to learn without labels"
-        )
-
-
-def _refuse_nothing(part: Part, need: Needs) -> None:
-    if need.heads.get("class", 2) < 2:
-        raise UsageError(f"{part.name} has one class, from which it learns nothing: raise --catgan-categories")
-    if need.codes and not need.codes.num:
-        raise UsageError(f"{part.name} has no codes: raise --infogan-categorical or --infogan-continuous")
 
 
 def _refuse_heads(losses: Sequence[Loss], needs: dict[Part, Needs]) -> None:

@@ -6,10 +6,13 @@ A domain adds its own by subclassing `Settings`.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gan_core.errors import UsageError
+from gan_core.game.optimisers import OPTIMIZERS
 from gan_core.game.prior import NOISES
-from gan_core.game.schedule import DECAYS, OPTIMIZERS
 from gan_core.parts.fields import option
 from gan_core.runtime.engine import PRECISIONS
+from gan_core.schedules import base as schedules
+from gan_core.schedules.base import Number, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +38,24 @@ class Settings:
     )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
     optimizer: str = option("adam", "the optimiser of both networks", choices=tuple(OPTIMIZERS))
-    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
-    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
-    beta1: float = option(0.5, "Adam's first beta", low=0.0, high=0.9999)
-    beta2: float = option(0.9, "Adam's second beta", low=0.0, high=0.999999)
+    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE", varies=True)
+    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE", varies=True)
+    beta1: float = option(0.5, "Adam's first beta", low=0.0, high=0.9999, varies=True)
+    beta2: float = option(0.9, "Adam's second beta", low=0.0, high=0.999999, varies=True)
     lr_decay: str = option(
-        "none", "how the learning rates fall to 0 over --decay-steps; stall: they halve when convergence stalls",
-        choices=tuple(DECAYS),
+        "none", "schedule of both learning rates, from their values to 0 over --decay-steps",
+        choices=("none", "linear", "cosine"),
     )  # fmt: skip
     decay_steps: int = option(
-        0, "steps in which they do, 0 for the --steps that the run begins with", low=0, metavar="STEPS"
+        0, "steps over which the learning rates decay; 0: the --steps that the run begins with", low=0, metavar="STEPS"
     )  # fmt: skip
-    lr_patience: int = option(2000, "steps in which a stalled measure of convergence must fall", low=1, metavar="STEPS")
-    ema: float = option(0.0, "decay of the generator's running average, 0 for none", low=0.0, high=0.999999)
+    plateau_patience: int = option(
+        0, "halve both learning rates when BEGAN's measure of convergence has not fallen for this many steps; 0: never",
+        low=0, metavar="STEPS",
+    )  # fmt: skip
+    ema: float = option(
+        0.0, "decay of the generator's running average, 0 for none", low=0.0, high=0.999999, varies=True
+    )
     classes: int = option(0, "classes that labelled data must have, 0 for any number", low=0, high=32767, metavar="N")
     labels_per_class: int = option(
         0, "labels kept of each class, chosen by --seed, the others hidden; 0 for all", low=0, metavar="N"
@@ -70,3 +78,16 @@ class Settings:
     eval_every: int = option(0, "score the samples every N steps, 0 for only at the end", low=0, metavar="STEPS")
     save_every: int = option(500, "write a checkpoint every N steps, 0 for only at the end", low=0, metavar="STEPS")
     keep: int = option(2, "checkpoints kept, the newest", low=1, metavar="N")
+
+    def rates(self, role: str) -> dict[str, Number]:
+        """The numbers of a player's optimiser, by name; `lr` as --lr-decay has it.
+
+        Raises:
+            UsageError: the learning rate follows a schedule of its own too.
+        """
+        lr: Number = getattr(self, f"{role}_lr")
+        if self.lr_decay != "none":
+            if isinstance(lr, Schedule):
+                raise UsageError(f"--{role}-lr follows a schedule of its own: leave --lr-decay {self.lr_decay} out")
+            lr = schedules.parse(f"{self.lr_decay}:{lr!r}:0:{self.decay_steps or self.steps}")
+        return {"lr": lr, "beta1": self.beta1, "beta2": self.beta2}

@@ -79,7 +79,9 @@ def test_every_default_is_within_its_own_limits():
 
 def test_files(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('recipe = "wgan-gp"\nadd = ["r1"]\ngenerator-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n')
+    path.write_text(
+        'recipe = "wgan-gp"\nadd = ["r1"]\ngenerator-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n'
+    )
     given = read_file(TEXT, path)
     assert given == {
         "recipe": "wgan-gp",
