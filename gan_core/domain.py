@@ -55,6 +55,7 @@ class Samples(Protocol):
 
     formats: tuple[str, ...]  # that samples are exported in, named by the ending of the file; the usual one first
     printed: tuple[str, ...]  # those of them that can go to standard output
+    pictured: int  # samples that are shown together
 
     def save(self, folder: Path) -> None:
         """Write what samples are decoded with, such as a tokenizer, into a checkpoint."""

@@ -17,7 +17,7 @@ from gan_core.domain import Domain
 from gan_core.errors import CheckpointError, DataError, UsageError
 from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.game.prior import Prior
-from gan_core.game.trained import Picture, Trained
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
 from gan_core.networks.conditional import Generator
@@ -136,6 +136,7 @@ class ImageSamples:
 
     formats: tuple[str, ...] = ("png", "folder", "npz")
     printed: tuple[str, ...] = ()
+    pictured = PICTURED
 
     def __init__(
         self, settings: ImageSettings, size: int, channels: int, labels: Labels, images: ImageSet | None = None

@@ -22,7 +22,7 @@ from gan_core.sample import Sample
 from gan_core.storage.animation import animate
 from gan_core.storage.inputs import read_limited
 from point_gan.networks import Perceptron, initialise
-from point_gan.pictures import draw, extent_of, surface
+from point_gan.pictures import SHOWN, draw, extent_of, surface
 from point_gan.scores import METRICS, Real
 from point_gan.settings import PointSettings
 from point_gan.sources import Points, open_points, read_points
@@ -85,6 +85,7 @@ class PointSamples:
 
     formats: tuple[str, ...] = ("png", "npy", "csv")
     printed: tuple[str, ...] = ("csv",)
+    pictured = SHOWN
 
     def __init__(self, settings: PointSettings, points: Points, labels: Labels) -> None:
         self.settings, self.points, self.labels = settings, points, labels

@@ -14,7 +14,7 @@ from gan_core.domain import Domain
 from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.evaluation.label_scores import table as label_table
 from gan_core.game.prior import Prior
-from gan_core.game.trained import Picture, Trained
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
 from gan_core.networks.conditional import Generator
@@ -115,6 +115,7 @@ class TextSamples:
 
     formats: tuple[str, ...] = ("txt", "jsonl", "npz")
     printed: tuple[str, ...] = ("txt", "jsonl")
+    pictured = PICTURED
 
     def __init__(self, tokenizer: Tokenizer, labels: Labels, corpus: Corpus | None = None) -> None:
         self.tokenizer, self.labels, self._corpus = tokenizer, labels, corpus

@@ -11,7 +11,7 @@ from torch import nn
 from gan_core.errors import UsageError
 from gan_core.game.game import Game
 from gan_core.game.prior import Prior
-from gan_core.game.trained import Picture, Trained
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import UNKNOWN, Labels
 from gan_core.networks.conditional import Generator
 from gan_core.recipes.build import build, make_parts
@@ -48,6 +48,7 @@ class ToyDomain:
 
     formats = ("txt",)
     printed = ()
+    pictured = PICTURED
 
     def __init__(
         self,

@@ -16,7 +16,6 @@ from gan_core.runtime import dist
 from gan_core.sample import Latent, Sample
 
 PICTURED = 64  # samples in a picture
-PICTURED_EACH = 8  # of a class
 PICTURED_CLASSES = 16
 SWEPT = 10  # values of a continuous code in a picture, where no categorical code sets its width
 MOST_SWEPT = 20  # values of a categorical code in a picture
@@ -113,14 +112,17 @@ class Trained:
         """Labels (num,) to ask for, class by class, of each as many, or one more of the first ones."""
         return each_class(num, len(self.prior.shares))
 
-    def pictures(self) -> Iterator[Picture]:
-        """What to look at while training: samples, class by class if there are classes; codes swept one by one."""
-        shown = min(len(self.prior.shares), PICTURED_CLASSES)
+    def pictures(self, num: int = PICTURED) -> Iterator[Picture]:
+        """What to look at while training: samples, class by class if there are classes; codes swept one by one.
+
+        num: samples of a picture without classes; one with classes has an eighth as many of each.
+        """
+        shown = min(self.prior.num_classes, PICTURED_CLASSES)
         if shown:
-            num = PICTURED_EACH * shown
-            yield Picture("", num, self.draw(num, each_class(num, shown)))
+            some = num // 8 * shown
+            yield Picture("", some, self.draw(some, each_class(some, shown)))
         else:
-            yield Picture("", PICTURED, self.draw(PICTURED))
+            yield Picture("", num, self.draw(num))
         if self.prior.codes:
             yield self.traversal()
 

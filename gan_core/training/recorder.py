@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gan_core.domain import Domain
 from gan_core.errors import GanError
 from gan_core.game.game import Game
-from gan_core.game.trained import PICTURED, Trained
+from gan_core.game.trained import Trained
 from gan_core.parts.base import Loss, Part
 from gan_core.storage.sealed import write_json, writing
 from gan_core.training import checkpoint
@@ -91,7 +91,7 @@ class Recorder:
         """From the first step of a session to its last."""
         if step == 0:
             with half_removed(self.run.samples / "real") as stem:
-                written = self.domain.samples.show_real(stem, PICTURED)
+                written = self.domain.samples.show_real(stem, self.domain.samples.pictured)
             self.run.show(0, "real", written)
         self.screen.start(step, steps)
         try:
@@ -117,7 +117,7 @@ class Recorder:
     def sample(self, moment: Moment, trained: Trained) -> None:
         """Record pictures of samples, and a few samples as text."""
         step = moment.step
-        for picture in trained.pictures():
+        for picture in trained.pictures(self.domain.samples.pictured):
             name = f"{picture.name}-{step:06d}" if picture.name else f"{step:06d}"
             with half_removed(self.run.samples / name) as stem:
                 written = self.domain.samples.show(stem, picture, trained)
