@@ -34,7 +34,7 @@ ARROWS = {
     "examples": {"gan_core", "seqgan_gp", "image_gan", "point_gan"},
     "experiments": {"gan_core", "seqgan_gp", "image_gan", "point_gan", "experiments"},
     "robustness": {"gan_core", "seqgan_gp", "image_gan", "robustness", "seqgan_gp_cli"},
-    "benchmarks": {"gan_core", "seqgan_gp", "image_gan", "benchmarks"},
+    "benchmarks": {"gan_core", "seqgan_gp", "image_gan", "point_gan", "benchmarks"},
     "data": set(),
 }
 
