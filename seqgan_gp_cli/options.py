@@ -10,10 +10,14 @@ from typing import Any
 import click
 
 from gan_core.errors import UsageError
-from gan_core.parts.fields import flag, parse
-from gan_core.recipes.plan import Kind, fields_of, renamed, settle
+from gan_core.parts.fields import parse
+from gan_core.recipes.plan import Kind, fields_of, renamed
 from gan_core.storage.inputs import read_limited
+from gan_core.text import nearest
+from seqgan_gp_cli.flags import flag, key_of
+from seqgan_gp_cli.help import FieldOption
 
+NEWEST = "<newest>"  # the value of --resume without a value
 CONFIG_LIMIT = 1 << 20  # bytes of a --config file
 
 
@@ -39,17 +43,15 @@ def variable(key: str) -> str:
     return key.replace(".", "__").replace("-", "_")
 
 
-def click_options(kind: Kind) -> list[click.Option]:
-    """The options of a domain's training command. Those not given are None; help shows what the default run has."""
-    shown = settle(kind, {}).numbers
+def click_options(kind: Kind) -> list[FieldOption]:
+    """The options of a domain's training command that are fields. Those that are not given are None."""
     options = []
     for key, option in fields_of(kind).items():
-        default = shown.get(key, option.default)
-        part = key.partition(".")[0] if "." in key else ""
-        text = f"{part + ': ' if part else ''}{option.metadata['help']}  [{default if default != '' else 'none'}]"
         names = [flag(key) + (f"/{flag('no-' + key)}" if option.type is bool else ""), variable(key)]
         kind_of = {"is_flag": True} if option.type is bool else {"type": FieldType(key, option)}
-        options.append(click.Option(names, default=None, help=text, **kind_of))
+        about: dict[str, Any] = dict(default=None, help=option.metadata["help"], default_value=option.default)
+        section = "parts" if "." in key else option.metadata["section"]
+        options.append(FieldOption(key, section, names, **about, **kind_of))
     return options
 
 
@@ -84,10 +86,11 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         elif name in known:
             given[known[name]] = parse(known[name], fields_of(kind)[known[name]], value)
         else:
-            now = renamed(name.replace("-", "_"))
-            if now:
+            if now := renamed(key_of(name)):
                 raise UsageError(f"--config {path}: {now}")
-            raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: see its --help")
+            near = nearest(name, [*known, "recipe", "preset", "add", "without"])
+            remedy = f"did you mean {near}?" if near else "see its --help"
+            raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: {remedy}")
     return given
 
 

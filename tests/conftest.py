@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from gan_core.errors import naming_options
 from seqgan_gp_cli import run
+from seqgan_gp_cli.flags import flag
 
 
 @pytest.fixture(autouse=True)
 def one_thread_and_a_seed():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def options_as_flags():
+    """Messages name options as the command line does, wherever a test catches them."""
+    with naming_options(flag):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
+from gan_core.text import choose
 
 
 def option(
@@ -17,13 +18,16 @@ def option(
     above: float | None = None,
     choices: Sequence[str] = (),
     metavar: str | None = None,
+    section: str = "training",
 ) -> Any:
-    """A dataclass field that is also a command-line option.
+    """A dataclass field that is also an option of a run.
 
+    help: a text that is understood alone; it writes another option as `key`, in backticks.
     low, high: the inclusive limits of a number; above: an exclusive lower limit.
+    section: the section of the help that lists a setting: "data", "networks", "training", "written" or "speed".
     """
     limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar}
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
+    return dataclasses.field(default=default, metadata={"help": help, "section": section, **limits})
 
 
 def buffer() -> Any:
@@ -36,13 +40,8 @@ def options_of(kind: Any) -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(kind) if field.init]
 
 
-def flag(key: str) -> str:
-    """The option of a setting or of a `part.field`: `gp.weight` is --gp-weight."""
-    return "--" + key.replace(".", "-").replace("_", "-")
-
-
 def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
-    """A value for an option, from the command line or a file.
+    """The value of an option, as text or as a value of TOML or JSON, in the type of the option.
 
     Raises:
         UsageError: it is not of the option's type or not within its limits.
@@ -51,17 +50,17 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
     if option.type is bool:
         if isinstance(raw, bool):
             return raw
-        raise UsageError(f"{flag(key)} {raw!r} is not true or false")
+        raise UsageError(f"{named(key, repr(raw))} is not true or false")
     if option.type is str:
         value = str(raw)
         if limits["choices"] and value not in limits["choices"]:
-            raise UsageError(f"{flag(key)} {value!r} does not exist: choose from {', '.join(limits['choices'])}")
+            raise UsageError(f"{named(key, repr(value))} does not exist: {choose(value, limits['choices'])}")
         return value
     wanted = "a whole number" if option.type is int else "a number"
     try:
         number = int(str(raw)) if option.type is int else float(str(raw))
     except ValueError:
-        raise UsageError(f"{flag(key)} {raw!r} is not {wanted}{span(limits)}") from None
+        raise UsageError(f"{named(key, repr(raw))} is not {wanted}{span(limits)}") from None
     low, high, above = limits["low"], limits["high"], limits["above"]
     if (
         (isinstance(number, float) and not math.isfinite(number))
@@ -69,7 +68,7 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
         or (high is not None and number > high)
         or (above is not None and number <= above)
     ):
-        raise UsageError(f"{flag(key)} {raw} is out of range: give {wanted}{span(limits)}")
+        raise UsageError(f"{named(key, raw)} is out of range: give {wanted}{span(limits)}")
     return number
 
 

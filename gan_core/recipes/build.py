@@ -6,7 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
-import gan_core.recipes.published  # noqa: F401  (it brings the parts into the registry)
+import gan_core.parts.conditioning
+import gan_core.parts.constraints
+import gan_core.parts.label_losses
+import gan_core.parts.losses
+import gan_core.parts.penalties  # noqa: F401  (these five register the parts that recipes name)
 from gan_core.domain import Domain
 from gan_core.errors import UsageError
 from gan_core.game.game import Game

@@ -16,8 +16,6 @@ Terms = dict[str, Tensor]
 
 Pytree = Any  # nested dicts and tuples with tensors in them
 
-PRECISIONS = ("fp32", "tf32", "bf16", "auto")
-
 
 @dataclass
 class Engine:

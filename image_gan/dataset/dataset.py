@@ -15,9 +15,9 @@ import numpy as np
 from gan_core.errors import DataError, UsageError
 from gan_core.storage.cache import cache_root, kept, remembered, writing_to
 from gan_core.storage.sealed import DamagedError, verify
+from image_gan.choices import RESIZES
 from image_gan.dataset.spool import Spool, chunks
 from image_gan.sources.base import SPLITS, Source
-from image_gan.sources.decode import RESIZES
 from image_gan.sources.open import open_source
 
 FORMAT = (
@@ -71,7 +71,7 @@ def prepare(
         spec: see `open_source`.
         size: height and width, see `fit_block`; 0 for the data's own, which then must be one square size.
         channels: 1 for grey, 3 for RGB; 0 for the data's own: 1 if all images are grey.
-        resize: the filter, of `decode.RESIZES`.
+        resize: the filter, of `choices.RESIZES`.
         bad_images: see `open_source`.
         max_pixels: see `open_source`.
         heldout: where the source has no test set, the share of the different images that becomes one, between 0 and 1.

@@ -12,7 +12,6 @@ from gan_core.labels import MAX_CLASSES
 from image_gan.sources.decode import BadImageError, decode, reading
 
 SPLITS = ("train", "test")
-BAD_IMAGES = ("error", "skip")
 REMEDY = (
     "give a folder or a zip of images, MNIST's or CIFAR-10's official files, a .npz file, hf:ID, "
     "or the built-in --data fashion-mnist"

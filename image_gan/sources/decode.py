@@ -15,7 +15,6 @@ from gan_core.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")  # others of Pillow's are rare and run more code
-RESIZES = ("box", "bilinear", "bicubic", "lanczos")  # all antialiased: their support grows with the reduction
 STRIP = 1 << 20  # pixels that are converted at a time
 REMEDY = "mend or remove it, or give --bad-images skip"
 
@@ -120,8 +119,8 @@ def fit(image: np.ndarray, size: int, channels: int, resize: str = "bicubic") ->
 def fit_block(images: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:
     """Images (N, H, W, C) as (N, size, size, channels).
 
-    The largest square in the middle is cut out and resized by a filter of RESIZES; where it has the size, nothing is
-    resampled. RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's "L").
+    The largest square in the middle is cut out and resized by a filter of `choices.RESIZES`; a square of that size is
+    not resampled. RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's "L").
     """
     height, width = images.shape[1:3]
     side = min(height, width)

@@ -10,7 +10,8 @@ from pathlib import Path
 from gan_core.errors import DataError, UsageError
 from gan_core.storage.inputs import built_in_folder, check_file, naming, path_of
 from gan_core.text import printable
-from image_gan.sources.base import BAD_IMAGES, REMEDY, Source
+from image_gan.choices import BAD_IMAGES
+from image_gan.sources.base import REMEDY, Source
 from image_gan.sources.cifar import CIFAR_FOLDER, CifarSource
 from image_gan.sources.decode import SUFFIXES
 from image_gan.sources.folders import FolderSource, ZipSource

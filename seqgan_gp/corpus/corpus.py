@@ -78,7 +78,7 @@ def prepare(
 
     Args:
         spec: see `open_source`; several with commas between them.
-        tokenizer: the kind to train, one of `tokenizer.KINDS`.
+        tokenizer: the kind to train, one of `choices.TOKENIZERS`.
         vocab_size: see `tokenizer.train`.
         seq_len: symbols of a row; longer lines are cut there.
         bad_utf8: see `open_source`.

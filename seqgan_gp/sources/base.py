@@ -13,7 +13,6 @@ from gan_core.runtime.progress import Progress
 from gan_core.storage.inputs import naming
 from seqgan_gp.sources.cleaning import clean_blocks
 
-BAD_UTF8 = ("error", "replace", "skip")
 MOST_UNPACKED = 50  # times its size that a gzip file may hold; text comes to 10
 PIECE = 1 << 22  # bytes read at a time
 PART = 1 << 26  # bytes of a part, about: what a kill costs at most, for each process

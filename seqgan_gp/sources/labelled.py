@@ -15,13 +15,13 @@ import numpy as np
 from gan_core.errors import DataError, UsageError
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.text import printable
+from seqgan_gp.choices import LABELLED
 from seqgan_gp.lines import in_parts, line_bounds, solid_lines
 from seqgan_gp.sources.base import Part, Source
 from seqgan_gp.sources.cleaning import LONGEST, clean_blocks, fault
 from seqgan_gp.sources.files import FileSource
 from seqgan_gp.sources.open import LM1B_SHARD, open_source
 
-LABELLED = ("auto", "tab", "file", "none")
 LINES = 1 << 13  # lines whose labels are in memory at a time
 TAB = 9
 

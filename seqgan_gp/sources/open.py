@@ -20,7 +20,8 @@ from pathlib import Path
 from gan_core.errors import DataError, GanError, UsageError
 from gan_core.storage.inputs import built_in_folder, naming, path_of
 from gan_core.text import printable
-from seqgan_gp.sources.base import BAD_UTF8, REMEDY, Source
+from seqgan_gp.choices import BAD_UTF8
+from seqgan_gp.sources.base import REMEDY, Source
 from seqgan_gp.sources.files import FileSource
 
 BUILT_IN = {"wordnet": "the definitions and example sentences of WordNet 3.0"}

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from gan_core.errors import UsageError
+from seqgan_gp.choices import MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 
-KINDS = ("byte", "char", "bpe", "unigram")
 DEFAULT_VOCAB_SIZE = {"byte": 256, "char": 2048, "bpe": 1000, "unigram": 1000}
-MAX_VOCAB_SIZE = 65535
-MAX_LENGTH = 4096
 PAD = 0
 UNK = 1
 FORMAT = 1
@@ -25,7 +23,7 @@ class Tokenizer(ABC):
     """Rows of symbols for lines of text.
 
     Attributes:
-        kind: one of KINDS.
+        kind: one of `choices.TOKENIZERS`.
         size: how many symbols there are, PAD and the unknown symbol included: V.
         unk: the id that stands for a symbol outside the vocabulary, or None where nothing is outside.
         dtype: of rows, uint8 or uint16.
@@ -74,8 +72,8 @@ class Tokenizer(ABC):
 
 def checked_vocab_size(kind: str, vocab_size: int | None) -> int:
     """The size to use for a kind of tokenizer, or UsageError."""
-    if kind not in KINDS:
-        raise UsageError(f"--tokenizer {kind} is unknown: choose one of {', '.join(KINDS)}")
+    if kind not in TOKENIZERS:
+        raise UsageError(f"--tokenizer {kind} is unknown: choose one of {', '.join(TOKENIZERS)}")
     if vocab_size is None:
         return DEFAULT_VOCAB_SIZE[kind]
     if kind == "byte" and vocab_size != 256:

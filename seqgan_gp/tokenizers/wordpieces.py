@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from gan_core.errors import UsageError
+from seqgan_gp.choices import MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 from seqgan_gp.lines import END, code_rows
 from seqgan_gp.tokenizers.base import (
     FORMAT,
-    KINDS,
-    MAX_LENGTH,
-    MAX_VOCAB_SIZE,
     MODEL_FILE,
     PAD,
     UNK,
@@ -98,7 +96,7 @@ def train_pieces(kind: str, blocks: Iterable[bytes], vocab_size: int, length: in
 def checked_pieces(about: dict[str, Any], model: bytes) -> SentencePieceTokenizer:
     """The `SentencePieceTokenizer` that `about` describes."""
     kind, max_chars = about["kind"], about["max_chars"]
-    if kind not in KINDS or type(max_chars) is not int or not 1 <= max_chars <= PIECE_CHARS * MAX_LENGTH:
+    if kind not in TOKENIZERS or type(max_chars) is not int or not 1 <= max_chars <= PIECE_CHARS * MAX_LENGTH:
         raise ValueError("its description is not one of ours")
     if hashlib.sha256(model).hexdigest() != about["model_sha256"]:
         raise ValueError("its content was changed")
