@@ -58,7 +58,7 @@ def named(key: str, value: Any = None) -> str:
     return _writing(key, value)
 
 
-def naming() -> Writing:
+def current_naming() -> Writing:
     """The function by which `named` writes options now."""
     return _writing
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.storage.cache import cache_root, kept, remembered, writing_to
 from gan_core.storage.sealed import DamagedError, verify
 from image_gan.choices import RESIZES
@@ -147,11 +147,11 @@ def check_options(size: int, channels: int, resize: str) -> None:
         UsageError: the message names the option.
     """
     if not 0 <= size <= MAX_SIZE:
-        raise UsageError(f"--size {size} must be from 1 to {MAX_SIZE}, or 0 for the data's own")
+        raise UsageError(f"{named('size', size)} must be from 1 to {MAX_SIZE}, or 0 for the data's own")
     if channels not in (0, 1, 3):
-        raise UsageError(f"--channels {channels} must be 1 for grey, 3 for RGB, or 0 for the data's own")
+        raise UsageError(f"{named('channels', channels)} must be 1 for grey, 3 for RGB, or 0 for the data's own")
     if resize not in RESIZES:
-        raise UsageError(f"--resize {resize} is unknown: choose one of {', '.join(RESIZES)}")
+        raise UsageError(f"{named('resize', resize)} is unknown: choose one of {', '.join(RESIZES)}")
 
 
 def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[str, int]:

@@ -83,9 +83,7 @@ def test_a_loss_from_outside_trains_through_its_own_options(tmp_path):
 
     assert "--exponential-rate" not in call("train-text", "--help").stdout
     for args in (("--add", "exponential", "--help"), ("--help-all",)):
-        assert "--exponential-rate X exponential: steepness [1.0]" in " ".join(
-            call("train-text", *args).stdout.split()
-        )
+        assert "--exponential-rate X exponential: steepness [1.0]" in " ".join(call("train-text", *args).stdout.split())
     base = ["train-text", "--data", "lines.txt", "--steps", "2", "--width", "8", "--depth", "1"]
     base += ["--recipe", "gan", "--log-every", "1"]
     done = call(*base, "--without", "nonsaturating", "--add", "exponential", "--exponential-rate", "0.5")
