@@ -61,7 +61,7 @@ def golden(name):
 def sections(text):
     """The options of a help by section."""
     found = {}
-    for line in text.splitlines():
+    for line in text[text.index("Options:\n") :].splitlines():
         if title := re.fullmatch(r"(\w[^:]*( \(.*\))?):", line):
             found[title[1]] = []
         elif option := re.match(r"  (?:-\w, )?(--[\w-]+)", line):
