@@ -24,9 +24,9 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.runtime.device import pick_device, use_threads
 from gan_core.sample import Sample
-from image_gan.domain import ImageDomain
+from image_gan import domain as image
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
 
@@ -63,9 +63,9 @@ class Setting:
             self.given |= {"data": "fashion-mnist", "mirror": False, "dequantise": False}
         self.plan = settle(case.kind, self.given)
         self.settings: Any = self.plan.settings(case.kind)
-        self.domain: Any = (ImageDomain if case.kind is IMAGE else TextDomain).open(self.settings)
+        self.domain: Any = (image if case.kind is IMAGE else text).open_domain(self.settings)
         size = self.settings.batch_size
-        self.real: Sample = self.domain.batch(np.arange(size, dtype=np.int64), device)
+        self.real: Sample = self.domain.data.batch(np.arange(size, dtype=np.int64), device, 0)
         self.for_generator = size * self.settings.generator_batch_multiple
 
     def plain(self) -> Plain:

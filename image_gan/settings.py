@@ -129,7 +129,7 @@ PUBLISHED = {
     "sngan": SNGAN,
     "began": dict(
         COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch",
-        lr_decay="stall",
+        plateau_patience=2000,
     ),
     "ebgan": DCGAN | dict(batch_size=64),
     "r3gan": RESNET | dict(generator_batch_multiple=1, pool="mean", generator_norm="none", init="he"),

@@ -64,7 +64,7 @@ class TextSettings(Settings):
         0.0,
         "share of each real one-hot vector that is spread evenly over all symbols, which keeps the generator's softmax "
         "from saturating; the paper has 0",
-        low=0.0, high=0.9,
+        low=0.0, high=0.9, varies=True,
     )  # fmt: skip
     init: str = option(
         "paper", "initial weights of the networks: as in the paper's code or PyTorch's defaults", choices=INITS,

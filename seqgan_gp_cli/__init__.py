@@ -24,6 +24,7 @@ from seqgan_gp_cli.help import write_examples
 COMMANDS = {
     "train-text": ("commands", "Train a generator of sentences, or of other lines of symbols."),
     "train-image": ("commands", "Train a generator of images."),
+    "train-points": ("commands", "Train a generator of points in the plane, where everything can be seen."),
     "sample": ("sample", "Draw samples from a run."),
     "evaluate": ("evaluate", "Score a run, or a file of samples."),
     "recipes": ("show", "List the published recipes and their parts, or explain one."),

@@ -1,13 +1,16 @@
-"""The commands train-text and train-image: their options and their help. `train` runs them, and imports torch."""
+"""The commands that train: their options and their help. `train` runs them, and imports torch."""
 
 from pathlib import Path
 from typing import Any
 
+from gan_core.errors import UsageError
 from gan_core.recipes.plan import Kind, fields_of
 from gan_core.recipes.published import RECIPES
+from gan_core.schedules.registry import KINDS
 from seqgan_gp_cli.domains import DOMAINS
+from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.help import FieldOption, TrainCommand
-from seqgan_gp_cli.options import NEWEST, click_options, read_file, variable
+from seqgan_gp_cli.options import EXAMPLE, NEWEST, click_options, read_file, read_schedules, variable
 
 EXAMPLES = {
     "text": (
@@ -30,6 +33,12 @@ EXAMPLES = {
         ("go on with the newest run for more steps", "train-image --resume --steps 20000"),
         ("the options of another recipe", "train-image --recipe began --help"),
     ),
+    "points": (
+        ("eight Gaussians, in a minute on two CPU cores", "train-points"),
+        ("a weight that falls with the steps", "train-points --data moons --schedule gp-weight=cosine:10:0.1:2000"),
+        ("your own points, x and y in two columns", "train-points --data points.csv --recipe r3gan"),
+        ("go on with the newest run for more steps", "train-points --resume --steps 4000"),
+    ),
 }  # fmt: skip
 
 
@@ -49,6 +58,11 @@ def run_options(kind: Kind) -> list[FieldOption]:
         FieldOption(
             "without", "parts", ["--without"], multiple=True, metavar="PART",
             help="leave a part of the recipe out; may be repeated",
+        ),
+        FieldOption(
+            "schedule", "training", ["--schedule"], multiple=True, metavar="OPTION=KIND:FROM:TO:STEPS",
+            help=f"let a number change with the steps, such as {EXAMPLE}; may be repeated; commas join schedules; "
+            f"kinds: {', '.join(KINDS)}",
         ),
         FieldOption(
             "outdir", "written", ["--outdir"], type=Path, default=Path("runs"), metavar="DIR",
@@ -84,6 +98,10 @@ def train_command(kind: Kind) -> TrainCommand:
         for name in ("recipe", "preset", "add", "without"):
             if values[name]:
                 given[name] = list(values[name]) if name in ("add", "without") else values[name]
+        scheduled = read_schedules(kind, values["schedule"])
+        if twice := sorted(set(scheduled) & set(given)):
+            raise UsageError(f"{flag(twice[0])} and --schedule {flag(twice[0])[2:]} contradict each other: give one")
+        given |= scheduled
         if values["config"]:
             given = read_file(kind, values["config"]) | given
         run_command(DOMAINS[kind.name], given, values["outdir"], values["name"], values["resume"], values["dry_run"])
@@ -97,4 +115,4 @@ def train_command(kind: Kind) -> TrainCommand:
     return TrainCommand(kind, params=params, callback=callback, help=help, examples=EXAMPLES[kind.name])
 
 
-train_text, train_image = (train_command(DOMAINS[name].kind) for name in ("text", "image"))
+train_text, train_image, train_points = (train_command(DOMAINS[name].kind) for name in ("text", "image", "points"))

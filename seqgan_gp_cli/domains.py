@@ -3,38 +3,61 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.parts.fields import parse
 from gan_core.recipes.plan import Kind, Plan, fields_of, renamed
 from image_gan.settings import IMAGE
+from point_gan.settings import POINTS
 from seqgan_gp.settings import TEXT
+
+if TYPE_CHECKING:
+    from gan_core.domain import Domain
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A domain: its options, and what imports its class, which opens data or what lies in a checkpoint."""
+    """A domain: its options, and what imports the module that has its functions."""
 
     kind: Kind
-    domain: Callable[[], Any]
+    module: Callable[[], Any]
+
+    def open(self, settings: Any) -> "Domain":
+        """The domain with its data."""
+        return self.module().open_domain(settings)
+
+    def from_checkpoint(self, settings: Any, folder: Path) -> "Domain":
+        """The domain without data, from what lies in a checkpoint."""
+        return self.module().from_checkpoint(settings, folder)
+
+    def report(self, evaluation: dict[str, Any]) -> str:
+        """An evaluation for people."""
+        return self.module().report(evaluation)
 
 
 def text() -> Any:
-    """The domain of text."""
-    from seqgan_gp.domain import TextDomain
+    """The module of text."""
+    from seqgan_gp import domain
 
-    return TextDomain
+    return domain
+
+
+def points() -> Any:
+    """The module of points."""
+    from point_gan import domain
+
+    return domain
 
 
 def image() -> Any:
-    """The domain of images."""
-    from image_gan.domain import ImageDomain
+    """The module of images."""
+    from image_gan import domain
 
-    return ImageDomain
+    return domain
 
 
-DOMAINS = {"text": Entry(TEXT, text), "image": Entry(IMAGE, image)}
+DOMAINS = {"text": Entry(TEXT, text), "points": Entry(POINTS, points), "image": Entry(IMAGE, image)}
 
 
 def entry_of(config: dict[str, Any], path: Path) -> Entry:

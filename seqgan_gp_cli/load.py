@@ -64,7 +64,7 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
     settings: Any = plan.settings(entry.kind)
     device = pick_device(device_name)
     found = checkpoint.newest(path / "checkpoints")
-    domain = entry.domain().open(settings) if with_data else entry.domain().from_checkpoint(settings, found.folder)
+    domain = entry.open(settings) if with_data else entry.from_checkpoint(settings, found.folder)
     parts = make_parts(plan.parts, plan.numbers)
     check_parts(parts, domain.labels, path)
 

@@ -21,8 +21,8 @@ NUM, NUM_OF_EACH = 16, 8
         ("sixteen samples, printed", "sample runs/00000-text-wgan-gp"),
         ("a thousand lines in a file", "sample runs/00000-text-wgan-gp --num 1000 --out samples.txt"),
         ("ids of symbols for NumPy, by another seed", "sample runs/00000-text-wgan-gp --seed 1 --out samples.npz"),
-        ("a folder of images", "sample runs/00001-image-cgan --num 100 --format folder --out samples"),
-        ("eight images of each class as one picture", "sample runs/00001-image-cgan --label each --out classes.png"),
+        ("a folder of images", "sample runs/00002-image-cgan --num 100 --format folder --out samples"),
+        ("eight images of each class as one picture", "sample runs/00002-image-cgan --label each --out classes.png"),
     ],
 )
 @click.argument("run")
@@ -42,13 +42,13 @@ NUM, NUM_OF_EACH = 16, 8
 @click.option(
     "--out",
     metavar="FILE",
-    help="file or folder to write, which is replaced if it exists; - prints  [text: -; images: a file in RUN]",
+    help="file or folder to write, which is replaced if it exists; - prints  [text: -; else a file in RUN]",
 )
 @click.option(
     "--format",
     "form",
     metavar="FORMAT",
-    help="form of the samples: txt, jsonl or npz for text; png, folder or npz for images  "
+    help="form of the samples: txt, jsonl or npz for text; png, folder or npz for images; png, npy or csv for points  "
     "[by the ending of --out; else txt or png]",
 )
 @click.option(
@@ -79,24 +79,25 @@ def sample(
 
     loaded = load(run, ema, device)
     domain = loaded.domain
-    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in domain.formats else domain.formats[0])
-    if form not in domain.formats:
-        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(domain.formats)}")
+    samples = domain.samples
+    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in samples.formats else samples.formats[0])
+    if form not in samples.formats:
+        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(samples.formats)}")
     if out is None:
-        out = "-" if domain.printed else str(loaded.path / f"sampled.{form}")
+        out = "-" if samples.printed else str(loaded.path / f"sampled.{form}")
     num, batches, columns = asked_for(loaded.trained(seed), domain.labels, num, label, codes)
-    if label != EACH and form == domain.formats[0]:  # the form for people, where one class needs no name
+    if label != EACH and form == samples.formats[0]:  # the form for people, where one class needs no name
         batches = (batch.without_labels() for batch in batches)
     if out == "-":
-        if form not in domain.printed:
+        if form not in samples.printed:
             raise UsageError(f"--format {form} is not text: give it a file with --out")
         with writing("standard output"):
-            for piece in domain.lines(batches, form, for_terminal=sys.stdout.isatty()):
+            for piece in samples.lines(batches, form, for_terminal=sys.stdout.isatty()):
                 click.echo(piece, nl=False)
         return
     try:
         with opened(Path(out)) as path:
-            domain.export(batches, form, path, columns)
+            samples.export(batches, form, path, columns)
     except OSError as error:
         if is_full(error):
             raise full_disk(f"--out {out}", error, "free some space there, or choose another file") from error

@@ -131,7 +131,7 @@ def told(entry: Any, summary: dict[str, Any], file: Path) -> list[str]:
             lines.append("parameters:  " + ", ".join(f"{role} {n:,}" for role, n in summary["parameters"].items()))
             lines.append(f"trained:     {summary['steps']} steps in {summary['seconds']:.0f} s")
         if summary.get("evaluation"):
-            lines += ["", *entry.domain().report(summary["evaluation"]).split("\n")]
+            lines += ["", *entry.report(summary["evaluation"]).split("\n")]
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(DAMAGED.format(file)) from error
     return lines

@@ -24,7 +24,8 @@ from gan_core.runtime.device import pick_device, use_threads
 from gan_core.storage.sealed import write_json
 from gan_core.text import plain
 from gan_core.training import checkpoint
-from gan_core.training.loop import Follower, Trainer, legend
+from gan_core.training.loop import Trainer
+from gan_core.training.recorder import Recorder, legend
 from gan_core.training.run import Run, newest_run, read_config, run_folder
 from gan_core.training.signals import Stopped
 from seqgan_gp_cli import program
@@ -32,6 +33,7 @@ from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
 from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.load import check_networks
 from seqgan_gp_cli.options import NEWEST, seconds
+from seqgan_gp_cli.screen import Terminal
 
 
 def run_command(
@@ -67,10 +69,10 @@ def train(
     use_threads(settings.threads)
     with dist.processes(device):
         dist.check_batch(settings.batch_size, settings.accumulate)
-        domain = entry.domain().open(settings)
+        domain = entry.open(settings)
         parts = make_parts(plan.parts, plan.numbers)
         if path is not None and config is not None:
-            check_data(path, config, domain, settings)
+            check_data(path, config, domain.data, settings)
             if saved := checkpoint.latest(path / "checkpoints"):
                 check_networks(domain, parts, settings, saved.folder)
         game = build(domain, parts, settings, device)
@@ -78,7 +80,7 @@ def train(
         if dry_run:
             return
         if dist.rank():
-            follow(Follower(game, domain, settings, device), path, until)
+            follow(Trainer(game, domain, settings, device), path, until)
             return
         if path is None or config is None:
             config = make_config(kind.name, plan, domain)
@@ -86,22 +88,23 @@ def train(
         else:
             run = Run(path)
         with contextlib.closing(run):
-            trainer = Trainer(game, domain, run, settings, device)
+            recorder = Recorder(run, domain, game.parts, settings.keep, Terminal())
+            trainer = Trainer(game, domain, settings, device, recorder)
             if path is not None:  # once more: only now that it is locked can nobody else write there
                 trainer.resume(checkpoint.latest(run.checkpoints))
-                config["numbers"] = plan.numbers
+                config["numbers"] = plan.written()
                 write_json(run.path / "config.json", config)
                 tell_resumed(game.step, config)
-            play(trainer, config, until, outdir)
+            play(trainer, run, config, until, outdir)
 
 
-def check_data(path: Path, config: dict[str, Any], domain: Any, settings: Any) -> None:
+def check_data(path: Path, config: dict[str, Any], data: Any, settings: Any) -> None:
     """Refuse to go on with other data than a run began with.
 
     Raises:
         CheckpointError: the message has both fingerprints.
     """
-    before, now = config["data"]["fingerprint"], domain.fingerprint
+    before, now = config["data"]["fingerprint"], data.fingerprint
     if before != now:
         raise CheckpointError(
             f"--resume {path}: --data {settings.data} is not what the run was trained on (its fingerprint is "
@@ -109,7 +112,7 @@ def check_data(path: Path, config: dict[str, Any], domain: Any, settings: Any) -
         )
 
 
-def follow(trainer: Follower, path: Path | None, until: float) -> None:
+def follow(trainer: Trainer, path: Path | None, until: float) -> None:
     """Train along with the first process, which writes and prints; `path`: of the run to go on with."""
     if path is not None:
         trainer.resume(checkpoint.latest(path / "checkpoints"))
@@ -129,12 +132,12 @@ def quiet_unless_first() -> Iterator[None]:
         yield
 
 
-def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -> None:
+def play(trainer: Trainer, run: Run, config: dict[str, Any], until: float, outdir: Path) -> None:
     """Train, and say where to find what, before and after."""
-    game, run, kind = trainer.game, trainer.run, DOMAINS[config["domain"]].kind
+    game, entry = trainer.game, DOMAINS[config["domain"]]
     command = program()
     print(f"run:         {run.path}")
-    print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
+    print(f"to resume:   {command} train-{entry.kind.name} --resume {shlex.quote(str(run.path))}")
     print(f"to watch:    tensorboard --logdir {shlex.quote(str(outdir))}")
     if game.engine.compile:
         print("compiling:   the first steps take up to a minute, once on a machine for each kind of run")
@@ -149,7 +152,7 @@ def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -
         print(f"{stop}: saved at step {game.step} in {run.path}", file=sys.stderr)
         raise click.exceptions.Exit(stop.code) from stop
     print(f"\ntrained to step {game.step} of {trainer.settings.steps} in {time.monotonic() - began:.0f} s\n")
-    print(trainer.domain.report(trainer.evaluation))
+    print(entry.report(trainer.evaluation))
     print(f"\nsamples:      {run.samples}\ncurves:       {run.path / 'curves.png'}")
     print(f"more samples: {command} sample {shlex.quote(str(run.path))} --num 20", flush=True)
 
@@ -231,8 +234,8 @@ def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
         "recipe": plan.recipe,
         "preset": plan.preset,
         "parts": list(plan.parts),
-        "numbers": plan.numbers,
-        "data": domain.about(),
+        "numbers": plan.written(),
+        "data": domain.data.about(),
         "threads": torch.get_num_threads(),
         "processes": dist.size(),
         "versions": {
@@ -253,7 +256,7 @@ def show_plan(plan: Plan, domain: Any, game: Any) -> None:
     columns = max(1, 120 // width)
     for first in range(0, len(cells), columns):
         print("  " + "".join(cell.ljust(width) for cell in cells[first : first + columns]).rstrip())
-    print("data:        " + domain.summary())
+    print("data:        " + domain.data.summary())
     for role, player in (("generator", game.generator), ("critic", game.critic)):
         print(f"{role + ':':<13}{sum(p.numel() for p in player.net.parameters()):,} parameters")
     sys.stdout.flush()

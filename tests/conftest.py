@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gan_core.errors import naming_options
-from seqgan_gp_cli import run
+from gan_core.runtime.progress import bars_by
+from seqgan_gp_cli import run, tqdm_bar
 from seqgan_gp_cli.flags import flag
 
 
@@ -21,9 +22,9 @@ def one_thread_and_a_seed():
 
 
 @pytest.fixture(autouse=True)
-def options_as_flags():
-    """Messages name options as the command line does, wherever a test catches them."""
-    with naming_options(flag):
+def like_the_command_line():
+    """Messages name options as flags, and terminals have bars, also where a test does not run a command."""
+    with naming_options(flag), bars_by(tqdm_bar):
         yield
 
 

@@ -24,7 +24,7 @@ PROGRAM = "python cli.py"
 HELPS = {
     "help": ["--help"],
     **{command: [command, "--help"] for command in COMMANDS},
-    **{f"{command}-all": [command, "--help-all"] for command in ("train-text", "train-image")},
+    **{f"{command}-all": [command, "--help-all"] for command in ("train-text", "train-image", "train-points")},
     "train-text-began": ["train-text", "--recipe", "began", "--add", "r1", "--help"],
     "train-image-dcgan-paper": ["train-image", "--help", "--recipe", "dcgan", "--preset", "paper"],
 }
@@ -134,9 +134,11 @@ def workplace(tmp_path_factory):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(drawn.integers(0, 256, (32, 32, 3)).astype(np.uint8)).save(path)
         shutil.copytree("pictures", "samples")
+        np.savetxt("points.csv", drawn.normal(size=(400, 2)), delimiter=",")
         Path("samples.txt").write_text("".join(f"{line}\n" for line in words))
         small = [*TINY, "--depth", "1", "--sample-every", "0"]
         assert run(["train-text", "--data", "lines.txt", *small]) == 0
+        assert run(["train-points", "--data", "points.csv", *TINY]) == 0
         assert run(["train-image", "--data", "pictures", "--recipe", "cgan", "--size", "16", *TINY]) == 0
     finally:
         os.chdir(before)

@@ -22,7 +22,7 @@ from gan_core.errors import CheckpointError, DataError
 from gan_core.storage.sealed import DamagedError, manifest_text, verify
 from gan_core.text import plain
 from gan_core.training.run import read_config
-from image_gan.domain import ImageDomain
+from image_gan.domain import from_checkpoint
 from image_gan.settings import IMAGE
 from image_gan.sources.open import open_source
 from robustness.attacks_on_runs import KINDS
@@ -195,7 +195,7 @@ class TestParsers:
         with may_raise(CheckpointError):
             labels.load(tmp_path)
         with may_raise(CheckpointError):
-            ImageDomain.from_checkpoint(IMAGE.settings(arch="mlp", generator_norm="none"), tmp_path)
+            from_checkpoint(IMAGE.settings(arch="mlp", generator_norm="none"), tmp_path)
 
 
 CONFIG = {

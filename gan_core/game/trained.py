@@ -34,7 +34,7 @@ class Picture:
 
 
 def nothing() -> None:
-    """Nobody waits, and nothing happens."""
+    """No-op callback."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Trained:
     While they are asked the networks are in evaluation mode; nothing is drawn from torch's default generators.
     seed: sample i depends on it and i alone. critic: None where nobody will ask it. taught: whether its head `class`
     learnt from labels.
-    between: called before each batch that `collect` draws; as often in every process. collected: called by `goes_on`.
+    between: called before each batch that `collect` draws; as often in every process. collected: called by `is_scorer`.
     """
 
     generator: nn.Module
@@ -86,8 +86,8 @@ class Trained:
         names = found[0] if found else ()
         return dist.to_first({name: np.concatenate([arrays[name] for arrays in found]) for name in names})
 
-    def goes_on(self) -> bool:
-        """Whether this process, the first, shall score what was collected. From here on no other one waits for it."""
+    def is_scorer(self) -> bool:
+        """End the collective phase. True on rank 0, which alone computes the scores."""
         self.collected()
         return dist.rank() == 0
 

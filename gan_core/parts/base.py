@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, dataclass_transform
 
+import torch
 from torch import Tensor, nn
 
 from gan_core.errors import UsageError
+from gan_core.labels import Labels
 from gan_core.parts.fields import buffer, option, options_of
 from gan_core.sample import Codes, Verdict
+from gan_core.schedules.base import Schedule
 from gan_core.text import choose
 
 REGISTRY: dict[str, type["Part"]] = {}
@@ -26,10 +29,14 @@ class Part(nn.Module):
     """A named piece of a run. Its state, if any, lives in buffers and so in the checkpoint."""
 
     name: ClassVar[str] = ""
+    schedules: dict[str, Schedule] = dataclasses.field(init=False)  # by the names of the fields that follow them
 
     def __init_subclass__(cls, name: str = "") -> None:
         super().__init_subclass__()
         dataclass(eq=False, repr=False, kw_only=True)(cls)
+        for field in options_of(cls):
+            if field.name in cls.__dict__:
+                delattr(cls, field.name)  # a default on the class would hide a buffer of that name
         if not name:
             return  # an abstract kind of part
         if name in REGISTRY:
@@ -41,11 +48,29 @@ class Part(nn.Module):
         # A dataclass's __init__ does not call nn.Module's, which must run before the first attribute is set.
         self = super().__new__(cls)
         nn.Module.__init__(self)
+        self.schedules = {}
         return self
 
-    def values(self) -> dict[str, Any]:
-        """The fields of this part and their values."""
-        return {field.name: getattr(self, field.name) for field in options_of(self)}
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A field that is set to a schedule becomes a buffer with its value, which a compiled step reads anew."""
+        if isinstance(value, Schedule):
+            self.schedules[name] = value
+            self.register_buffer(name, torch.tensor(value(0)), persistent=False)
+        else:
+            super().__setattr__(name, value)
+
+    def at_step(self, step: int) -> None:
+        """Set the fields that follow a schedule for a generator step, counted from 0."""
+        for name, schedule in self.schedules.items():
+            getattr(self, name).fill_(schedule(step))
+
+    def check(self, labels: Labels) -> None:
+        """Refuse its own options where they do not fit each other or the labels of the data.
+
+        Raises:
+            UsageError: one sentence that names the remedy.
+        """
+        return None
 
     meaning: ClassVar[Mapping[str, str]] = {}  # what is shown of this part while it trains, in words, by name
 
@@ -101,6 +126,8 @@ class Loss(Part):
     def headline(self, real: float, fake: float) -> dict[str, float]:
         """What to show of the critic's mean scores, by the names in `meaning`."""
         return {"real": real, "fake": fake}
+
+    converges: ClassVar[bool] = False  # whether it has a measure of convergence
 
     def convergence(self) -> Tensor | None:
         """A measure that falls as training converges, where the loss has one."""

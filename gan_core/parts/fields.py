@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_core.errors import UsageError, named
+from gan_core.schedules import base as schedules
+from gan_core.schedules.base import Schedule
 from gan_core.text import choose
 
 
@@ -19,14 +21,16 @@ def option(
     choices: Sequence[str] = (),
     metavar: str | None = None,
     section: str = "training",
+    varies: bool = False,
 ) -> Any:
     """A dataclass field that is also an option of a run.
 
     help: a text that is understood alone; it writes another option as `key`, in backticks.
     low, high: the inclusive limits of a number; above: an exclusive lower limit.
     section: the section of the help that lists a setting: "data", "networks", "training", "written" or "speed".
+    varies: whether a schedule may take the place of the number.
     """
-    limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar}
+    limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar, "varies": varies}
     return dataclasses.field(default=default, metadata={"help": help, "section": section, **limits})
 
 
@@ -56,6 +60,8 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
         if limits["choices"] and value not in limits["choices"]:
             raise UsageError(f"{named(key, repr(value))} does not exist: {choose(value, limits['choices'])}")
         return value
+    if isinstance(raw, Schedule) or ":" in str(raw):
+        return parse_schedule(key, option, raw)
     wanted = "a whole number" if option.type is int else "a number"
     try:
         number = int(str(raw)) if option.type is int else float(str(raw))
@@ -70,6 +76,23 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
     ):
         raise UsageError(f"{named(key, raw)} is out of range: give {wanted}{span(limits)}")
     return number
+
+
+def parse_schedule(key: str, option: dataclasses.Field, raw: Any) -> Schedule:
+    """A schedule for an option, whose values are all within its limits.
+
+    Raises:
+        UsageError: the option takes no schedule, or it is none, or it has a value out of range.
+    """
+    if not option.metadata["varies"]:
+        raise UsageError(f"{named(key)} cannot follow a schedule: give one value")
+    try:
+        schedule = raw if isinstance(raw, Schedule) else schedules.parse(str(raw))
+    except UsageError as error:
+        raise UsageError(f"{named(key)}: {error}") from None
+    for value in schedule.values:
+        parse(key, option, value)
+    return schedule
 
 
 def span(limits: Mapping[str, Any]) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from gan_core.errors import UsageError, named
 from gan_core.parts import catalogue
-from gan_core.parts.fields import options_of
+from gan_core.parts.fields import options_of, parse
 from gan_core.recipes import published as recipes
 from gan_core.recipes.settings import Settings
+from gan_core.schedules.base import Schedule
 from gan_core.text import choose, nearest
 
 
@@ -55,6 +56,10 @@ class Plan:
         """The numbers that are settings."""
         return kind.settings(**{key: value for key, value in self.numbers.items() if "." not in key})
 
+    def written(self) -> dict[str, Any]:
+        """The numbers as config.json has them: schedules as text."""
+        return {key: str(value) if isinstance(value, Schedule) else value for key, value in self.numbers.items()}
+
 
 # The options that had other names until 2026-11: old name -> name.
 RENAMED = {
@@ -63,6 +68,7 @@ RENAMED = {
     "g_norm": "generator_norm",
     "g_width": "generator_width",
     "g_batch_multiple": "generator_batch_multiple",
+    "lr_patience": "plateau_patience",
 }
 
 
@@ -111,6 +117,9 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
                 f"add it with {named('add', part)}, or leave the option out"
             )
         numbers[key] = value
+    for key, value in numbers.items():
+        if options[key].metadata["varies"] and isinstance(value, str):  # as recipes and presets have schedules
+            numbers[key] = parse(key, options[key], value)
     # A run that is resumed with another number of steps keeps the schedule that it began with.
     numbers["decay_steps"] = numbers["decay_steps"] or numbers["steps"]
     return Plan(recipe_name, preset_name, names, numbers)

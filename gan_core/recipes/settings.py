@@ -6,10 +6,13 @@ This module imports no torch: help is made from it. The choices name entries of 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from gan_core.errors import UsageError, named
 from gan_core.parts.fields import option
+from gan_core.schedules import base as schedules
+from gan_core.schedules.base import Number, Schedule
 
 OPTIMIZERS = ("adam", "rmsprop")
-DECAYS = ("none", "linear", "cosine", "stall")
+DECAYS = ("none", "linear", "cosine")
 NOISES = ("normal", "uniform")
 PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
@@ -39,25 +42,28 @@ class Settings:
     )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
     optimizer: str = option("adam", "optimiser of the generator and the critic", choices=OPTIMIZERS)
-    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
-    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
-    beta1: float = option(0.5, "Adam's beta1: decay of its average of gradients", low=0.0, high=0.9999)
-    beta2: float = option(0.9, "Adam's beta2: decay of its average of squared gradients", low=0.0, high=0.999999)
+    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE", varies=True)
+    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE", varies=True)
+    beta1: float = option(0.5, "Adam's beta1: decay of its average of gradients", low=0.0, high=0.9999, varies=True)
+    beta2: float = option(
+        0.9, "Adam's beta2: decay of its average of squared gradients", low=0.0, high=0.999999, varies=True
+    )
     lr_decay: str = option(
-        "none",
-        "how the learning rates decay: linear or cosine fall to 0 over `decay_steps`, stall halves them whenever the "
-        "loss's measure of convergence stops falling",
-        choices=DECAYS,
+        "none", "schedule by which both learning rates fall from their values to 0 over `decay_steps`", choices=DECAYS
     )
     decay_steps: int = option(
         0, "steps over which the learning rates decay; 0: the `steps` that the run starts with", low=0, metavar="STEPS"
     )
-    lr_patience: int = option(
-        2000, "with `lr_decay` stall: steps without a fall of the measure of convergence that count as a stall", low=1,
-        metavar="STEPS",
+    plateau_patience: int = option(
+        0, "halve both learning rates when BEGAN's measure of convergence has not fallen for this many steps; 0: never",
+        low=0, metavar="STEPS",
     )  # fmt: skip
     ema: float = option(
-        0.0, "decay of the running average of the generator's weights; 0: no average", low=0.0, high=0.999999
+        0.0,
+        "decay of the running average of the generator's weights; 0: no average",
+        low=0.0,
+        high=0.999999,
+        varies=True,
     )
     classes: int = option(
         0, "number of classes that the labelled data must have; 0: any", low=0, high=32767, metavar="N", section="data"
@@ -104,3 +110,18 @@ class Settings:
         500, "write a checkpoint every N steps; 0: only at the end", low=0, metavar="N", section="written"
     )
     keep: int = option(2, "number of newest checkpoints to keep", low=1, metavar="N", section="written")
+
+    def rates(self, role: str) -> dict[str, Number]:
+        """The numbers of a player's optimiser, by name; `lr_decay` applies to `lr`.
+
+        Raises:
+            UsageError: the learning rate follows a schedule of its own too.
+        """
+        lr: Number = getattr(self, f"{role}_lr")
+        if self.lr_decay != "none":
+            if isinstance(lr, Schedule):
+                raise UsageError(
+                    f"{named(f'{role}_lr')} follows a schedule of its own: leave {named('lr_decay', self.lr_decay)} out"
+                )
+            lr = schedules.parse(f"{self.lr_decay}:{lr!r}:0:{self.decay_steps or self.steps}")
+        return {"lr": lr, "beta1": self.beta1, "beta2": self.beta2}

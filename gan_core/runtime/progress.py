@@ -25,8 +25,8 @@ _make_bar: MakeBar | None = None
 
 
 @contextmanager
-def bars_by(make_bar: MakeBar) -> Iterator[None]:
-    """Show progress on terminals by bars of this kind until the end of the context."""
+def bars_by(make_bar: MakeBar | None) -> Iterator[None]:
+    """Show progress on terminals by bars of this kind, or None for lines, until the end of the context."""
     global _make_bar
     before, _make_bar = _make_bar, make_bar
     try:
