@@ -26,6 +26,7 @@ from gan_core.runtime.device import pick_device, use_threads
 from gan_core.sample import Sample
 from image_gan import domain as image
 from image_gan.settings import IMAGE
+from point_gan import domain as points
 from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
@@ -53,6 +54,9 @@ VARIANTS = {
 }  # fmt: skip
 
 
+OPENS = {"text": text.open_domain, "image": image.open_domain, "points": points.open_domain}
+
+
 class Setting:
     """A case made ready: reals, the plain networks, and games by variant."""
 
@@ -63,7 +67,7 @@ class Setting:
             self.given |= {"data": "fashion-mnist", "mirror": False, "dequantise": False}
         self.plan = settle(case.kind, self.given)
         self.settings: Any = self.plan.settings(case.kind)
-        self.domain: Any = (image if case.kind is IMAGE else text).open_domain(self.settings)
+        self.domain: Any = OPENS[case.kind.name](self.settings)
         size = self.settings.batch_size
         self.real: Sample = self.domain.data.batch(np.arange(size, dtype=np.int64), device, 0)
         self.for_generator = size * self.settings.generator_batch_multiple

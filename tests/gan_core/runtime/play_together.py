@@ -14,6 +14,8 @@ from gan_core.runtime import dist
 from gan_core.runtime.randomness import reseed
 from image_gan import domain as image
 from image_gan.settings import IMAGE
+from point_gan import domain as points
+from point_gan.settings import POINTS
 from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
@@ -21,6 +23,7 @@ CPU = torch.device("cpu")
 STEPS, BATCH = 20, 8
 DOMAINS = {
     "text": (TEXT, text.open_domain, dict(data="lines.txt", width=8, depth=1, seq_len=8)),
+    "points": (POINTS, points.open_domain, dict(points=200, width=8)),
     "image": (IMAGE, image.open_domain, dict(data="images.npz", width=4, mirror=True, dequantise=True)),
 }
 
