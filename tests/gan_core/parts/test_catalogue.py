@@ -9,12 +9,13 @@ import pytest
 
 import gan_core.recipes.build  # noqa: F401  (it registers the shipped parts)
 from gan_core.errors import UsageError
+from gan_core.game.optimisers import OPTIMIZERS
 from gan_core.game.prior import NOISES
-from gan_core.game.schedule import DECAYS, OPTIMIZERS
 from gan_core.parts import catalogue
 from gan_core.parts.base import REGISTRY, Conditioning, Constraint, Loss, Penalty
 from gan_core.parts.fields import options_of
 from gan_core.recipes import settings
+from gan_core.schedules.registry import KINDS
 from image_gan import choices
 from image_gan.networks import ARCHS, INITS
 
@@ -129,7 +130,8 @@ def test_what_cannot_be_read_is_named(networks, option, fault):
 
 
 def test_choices_are_the_keys_of_their_tables():
-    assert tuple(OPTIMIZERS) == settings.OPTIMIZERS and tuple(DECAYS) == settings.DECAYS and settings.NOISES == NOISES
+    assert tuple(OPTIMIZERS) == settings.OPTIMIZERS and settings.NOISES == NOISES
+    assert set(settings.DECAYS) <= {"none", *KINDS}
     assert tuple(ARCHS) == choices.ARCHS and tuple(INITS) == choices.INITS
     for arch in ARCHS.values():
         assert set(arch.norms) <= set(choices.CRITIC_NORMS)
