@@ -80,7 +80,7 @@ class Scores(Protocol):
     """How generated samples are scored."""
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """Score generated samples: the object that `evaluate --json` prints.
+        """Score generated samples: the object that `evaluate` prints as JSON.
 
         Every process calls it: all draw their share first, and only where `trained.is_scorer()` is it scored.
         """

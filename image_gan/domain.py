@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_core.domain import Domain
-from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.errors import CheckpointError, DataError, UsageError, named
 from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.game.prior import Prior
 from gan_core.game.trained import PICTURED, Picture, Trained
@@ -99,7 +99,7 @@ class ImageNetworks:
         self.architecture = ARCHS[settings.arch]
 
     def generator(self, prior: Prior) -> nn.Module:
-        """With --generator-norm conditional it takes labels by its normalisation layers, else beside the noise.
+        """With generator_norm "conditional" it takes labels by its normalisation layers, else beside the noise.
 
         Raises:
             UsageError: it takes labels by its norms, and the prior draws none.
@@ -107,8 +107,8 @@ class ImageNetworks:
         by_norm, num_classes = self.shape.generator_norm == "conditional", prior.num_classes
         if by_norm and not num_classes:
             raise UsageError(
-                "--generator-norm conditional is told labels, which no part of this run asks for: "
-                "use --generator-norm batch"
+                f"{named('generator_norm', 'conditional')} is told labels, which no part of this run asks for: "
+                f"use {named('generator_norm', 'batch')}"
             )
         shape = dataclasses.replace(self.shape, num_classes=num_classes if by_norm else 0)
         inputs = prior.width + (0 if by_norm else num_classes)
@@ -183,7 +183,7 @@ class ImageSamples:
                 self._picture(samples, columns).save(file, format="PNG")
 
     def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        raise UsageError("images cannot be printed: give them a file with --out")
+        raise UsageError(f"images cannot be printed: give them a file with {named('out')}")
 
     def _picture(self, batches: Iterable[Sample], columns: int | None = None) -> Image.Image:
         samples = list(batches)
@@ -286,7 +286,9 @@ def open_domain(settings: ImageSettings) -> Domain:
     images = prepared(settings, settings.data, settings.size, settings.channels)
     size = images.train.shape[1]
     if size > LARGEST:
-        raise DataError(f"{images.description} has {size} pixels a side: give --size N, from 1 to {LARGEST}")
+        raise DataError(
+            f"{images.description} has {size} pixels a side: give {named('size', 'N')}, from 1 to {LARGEST}"
+        )
     return domain_of(settings, images)
 
 

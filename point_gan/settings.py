@@ -15,15 +15,32 @@ class PointSettings(Settings):
 
     data: str = option(
         "8gaussians",
-        "points: 8gaussians, 25gaussians, swiss-roll, moons, or a .npy (N, 2) or .csv file of two columns",
-        metavar="DATA",
+        "points to train on: the built-in 8gaussians, 25gaussians, swiss-roll or moons; a .npy file of an array (N, 2) "
+        "or a .csv file of two columns",
+        metavar="DATA", section="data",
+    )  # fmt: skip
+    points: int = option(
+        50_000, "number of training points to draw from built-in data", low=100, high=10_000_000, metavar="N",
+        section="data",
+    )  # fmt: skip
+    heldout: float = option(
+        0.1, "share of the points that is held out from training, for scoring", above=0.0, high=0.9, metavar="SHARE",
+        section="data",
+    )  # fmt: skip
+    width: int = option(
+        64, "hidden units of each layer of both networks", low=1, high=16384, metavar="UNITS", section="networks"
     )
-    points: int = option(50_000, "training points drawn from built-in data", low=100, high=10_000_000, metavar="N")
-    heldout: float = option(0.1, "share of the points that training never sees", above=0.0, high=0.9, metavar="SHARE")
-    depth: int = option(3, "hidden layers of each network", low=1, high=256, metavar="LAYERS")
-    init: str = option("he", "initial weights: He's or PyTorch's", choices=INITS)
-    eval_num: int = option(2_500, "samples that an evaluation draws", low=100, high=100_000, metavar="N")
-    animate: bool = option(True, "keep samples/progress.gif, a moving picture of the samples")
+    depth: int = option(
+        3, "number of hidden layers of each network", low=1, high=256, metavar="LAYERS", section="networks"
+    )
+    init: str = option(
+        "he", "initial weights of the networks: He's (he) or PyTorch's defaults (torch)", choices=INITS,
+        section="networks",
+    )  # fmt: skip
+    eval_num: int = option(
+        2_500, "number of samples that an evaluation draws", low=100, high=100_000, metavar="N", section="written"
+    )
+    animate: bool = option(True, "write samples/progress.gif, an animation of the samples", section="written")
 
 
 # Gulrajani et al. 2017, the authors' gan_toy.py: 512 wide, 3 hidden layers, lambda 0.1, noise of 2 dimensions.

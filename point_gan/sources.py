@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.labels import UNKNOWN
 from gan_core.storage.inputs import naming, path_of
 from gan_core.text import printable
@@ -96,7 +96,7 @@ SHAPES = {
 
 
 def open_points(data: str, num: int, heldout: float, seed: int) -> Points:
-    """The points that `--data` names.
+    """The points that the option `data` names.
 
     Args:
         data: a name of SHAPES, or a .npy or .csv file.
@@ -137,7 +137,9 @@ def read_points(data: str) -> np.ndarray:
         DataError: it holds none.
     """
     if data not in SHAPES and not Path(data).suffix and not Path(data).exists():
-        raise UsageError(f"--data {printable(data)} is no built-in name: choose from {', '.join(SHAPES)}; or {REMEDY}")
+        raise UsageError(
+            f"{named('data', printable(data))} is no built-in name: choose from {', '.join(SHAPES)}; or {REMEDY}"
+        )
     path, name = path_of(data, REMEDY), printable(data)
     with naming(name, REMEDY):
         if not path.is_file():

@@ -150,7 +150,7 @@ class TextSamples:
             file.writelines(self.lines(batches, form, for_terminal=False))
 
     def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `--data` reads them."""
+        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `data` reads them."""
         for text, name in self._named(batches):
             if form == "jsonl":
                 about = {"text": text} if name is None else {"label": name, "text": text}

@@ -1,4 +1,4 @@
-"""train-text and train-image: from options to a finished run."""
+"""What train-text and train-image do: from options to a finished run. The commands themselves stand in commands.py."""
 
 import contextlib
 import dataclasses
@@ -17,13 +17,10 @@ import numpy as np
 import torch
 
 from gan_core.errors import CheckpointError, GanError, UsageError
-from gan_core.parts.fields import flag
 from gan_core.recipes.build import build, make_parts
-from gan_core.recipes.plan import Plan, fields_of, settle
-from gan_core.recipes.published import RECIPES
+from gan_core.recipes.plan import Plan, settle
 from gan_core.runtime import dist
 from gan_core.runtime.device import pick_device, use_threads
-from gan_core.schedules.registry import KINDS
 from gan_core.storage.sealed import write_json
 from gan_core.text import plain
 from gan_core.training import checkpoint
@@ -31,61 +28,20 @@ from gan_core.training.loop import Trainer
 from gan_core.training.recorder import Recorder, legend
 from gan_core.training.run import Run, newest_run, read_config, run_folder
 from gan_core.training.signals import Stopped
+from seqgan_gp_cli import program
 from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
+from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.load import check_networks
-from seqgan_gp_cli.options import EXAMPLE, click_options, read_file, read_schedules, seconds, variable
+from seqgan_gp_cli.options import NEWEST, seconds
 from seqgan_gp_cli.screen import Terminal
 
-NEWEST = "<newest>"
 
-
-def train_command(entry: Entry) -> click.Command:
-    """The training command of a domain."""
-    kind = entry.kind
-    presets = "; ".join(f"{name}: {preset.summary}" for name, preset in kind.presets.items())
-    control = [
-        click.Option(["--recipe"], metavar="|".join(RECIPES), help=f"published recipe  [{kind.recipe}]"),
-        click.Option(["--preset"], help=f"set of numbers ({presets})  [{kind.preset}]"),
-        click.Option(["--add"], multiple=True, metavar="PART", help="add a part to the recipe; see `recipes`"),
-        click.Option(["--without"], multiple=True, metavar="PART", help="leave a part of the recipe out"),
-        click.Option(
-            ["--schedule"],
-            multiple=True,
-            metavar="OPTION=KIND:FROM:TO:STEPS",
-            help=f"let a number change with the steps, such as {EXAMPLE}; kinds: {', '.join(KINDS)}; commas join them",
-        ),
-        click.Option(["--outdir"], type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept  [runs]"),
-        click.Option(["--name"], help="name of the run's folder after its number"),
-        click.Option(
-            ["--resume"], is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="go on with a run; alone, the newest"
-        ),
-        click.Option(
-            ["--config"], type=Path, metavar="FILE.toml", help="read options from a file; the command line wins"
-        ),
-        click.Option(["--dry-run"], is_flag=True, help="show the settled options and networks, and stop"),
-    ]
-
-    keys = {variable(key): key for key in fields_of(kind)}
-
-    def callback(**values: Any) -> None:
-        given = {keys[name]: value for name, value in values.items() if name in keys and value is not None}
-        for name in ("recipe", "preset", "add", "without"):
-            if values[name]:
-                given[name] = list(values[name]) if name in ("add", "without") else values[name]
-        scheduled = read_schedules(kind, values["schedule"])
-        if twice := sorted(set(scheduled) & set(given)):
-            raise UsageError(f"{flag(twice[0])} and --schedule {flag(twice[0])[2:]} contradict each other: give one")
-        given |= scheduled
-        if values["config"]:
-            given = read_file(kind, values["config"]) | given
-        with terminable(), quiet_unless_first():
-            train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
-
-    help = f"""Train a GAN on {kind.noun}.
-
-    With no option it trains preset {kind.preset} of recipe {kind.recipe} on the built-in data. The run's folder holds
-    its options, losses, samples, scores and checkpoints. To resume, run `train-{kind.name} --resume`."""
-    return click.Command(f"train-{kind.name}", params=[*control, *click_options(kind)], callback=callback, help=help)
+def run_command(
+    entry: Entry, given: dict[str, Any], outdir: Path, name: str | None, resume: str | None, dry_run: bool
+) -> None:
+    """What a training command does: `train` that ends cleanly on SIGTERM and prints in the first process only."""
+    with terminable(), quiet_unless_first():
+        train(entry, given, outdir, name, resume, dry_run)
 
 
 def train(
@@ -179,7 +135,7 @@ def quiet_unless_first() -> Iterator[None]:
 def play(trainer: Trainer, run: Run, config: dict[str, Any], until: float, outdir: Path) -> None:
     """Train, and say where to find what, before and after."""
     game, entry = trainer.game, DOMAINS[config["domain"]]
-    command = "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
+    command = program()
     print(f"run:         {run.path}")
     print(f"to resume:   {command} train-{entry.kind.name} --resume {shlex.quote(str(run.path))}")
     print(f"to watch:    tensorboard --logdir {shlex.quote(str(outdir))}")
@@ -304,6 +260,3 @@ def show_plan(plan: Plan, domain: Any, game: Any) -> None:
     for role, player in (("generator", game.generator), ("critic", game.critic)):
         print(f"{role + ':':<13}{sum(p.numel() for p in player.net.parameters()):,} parameters")
     sys.stdout.flush()
-
-
-train_text, train_image, train_points = (train_command(DOMAINS[name]) for name in ("text", "image", "points"))

@@ -53,16 +53,31 @@ FLOORS = {
         ("training",),
     ),
     "seqgan_gp": (
-        ("lines",),
+        ("choices", "lines"),
         ("tokenizers", "sources", "networks"),
         ("corpus",),
         ("scores",),
         ("settings",),
         ("domain",),
     ),
-    "image_gan": (("sources", "networks", "grids"), ("dataset",), ("scores",), ("settings",), ("domain",)),
+    "image_gan": (
+        ("choices",),
+        ("sources", "networks", "grids"),
+        ("dataset",),
+        ("scores",),
+        ("settings",),
+        ("domain",),
+    ),
     "point_gan": (("networks", "scores", "sources", "pictures", "settings"), ("domain",)),
-    "seqgan_gp_cli": (("options", "screen"), ("domains",), ("load",), ("evaluate", "sample", "show", "train")),
+    "seqgan_gp_cli": (
+        ("flags", "screen"),
+        ("help",),
+        ("options",),
+        ("domains",),
+        ("load",),
+        ("evaluate", "sample", "show", "train"),
+        ("commands",),
+    ),
 }
 
 
@@ -118,7 +133,7 @@ def test_arrows_point_one_way_and_files_stay_short(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_is_unpickled(path):
-    text = path.read_text()
+    text = path.read_text().replace("ast.literal_eval(", "")  # which reads literals and calls nothing
     for call in ("pickle.load", "torch.load(", "np.load(", "trust_remote_code", "eval(", "exec("):
         for line in (line for line in text.splitlines() if call in line):
             safe = {"torch.load(": "weights_only=True", "np.load(": "allow_pickle=False", "eval(": ".eval()"}

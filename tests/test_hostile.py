@@ -29,6 +29,7 @@ from robustness.attacks_on_runs import KINDS
 from robustness.hostile import good_files
 from robustness.mutations import ESCAPES, mutated, npy_header
 from seqgan_gp import tokenizers as tokenizer
+from seqgan_gp.choices import MAX_VOCAB_SIZE
 from seqgan_gp_cli import complain
 from seqgan_gp_cli.domains import plan_of, refuse_code
 from tests.command import one_sentence
@@ -184,7 +185,7 @@ class TestParsers:
         for content in (*(json.dumps(text).encode() for text in texts), wild):
             (tmp_path / "tokenizer.json").write_bytes(content)
             with may_raise(CheckpointError):
-                assert tokenizer.load(tmp_path).size <= tokenizer.MAX_VOCAB_SIZE
+                assert tokenizer.load(tmp_path).size <= MAX_VOCAB_SIZE
 
     @ANYTHING
     @given(size=JSON, names=JSON, counts=JSON)

@@ -1,7 +1,8 @@
 """Parts: the losses, penalties, constraints and conditionings that a run is the sum of, and the one registry of them.
 
-A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields
-become command-line options (`--hinge-margin`), with the help and the limits that `option` gives them.
+A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields become
+options of a run (`hinge.margin`), with the help and the limits that `option` gives them. `catalogue` reads the options
+of the parts in this package from their source, so their arguments are literals.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from gan_core.labels import Labels
 from gan_core.parts.fields import buffer, option, options_of
 from gan_core.sample import Codes, Verdict
 from gan_core.schedules.base import Schedule
+from gan_core.text import choose
 
 REGISTRY: dict[str, type["Part"]] = {}
 
@@ -135,7 +137,7 @@ class Loss(Part):
 class Penalty(Part):
     """A cost of the critic's gradient norm at points of the penalty's own choosing."""
 
-    every: int = option(1, "apply it once in N critic steps, scaled by N", low=1, metavar="N")
+    every: int = option(1, "apply the penalty in every N-th critic step only, multiplied by N", low=1, metavar="N")
 
     where: ClassVar[str] = ""  # "real" or "fake" where the gradient at those very samples is wanted, else ""
     target: ClassVar[float | None] = None  # the gradient norm that it holds the critic to, from both sides
@@ -168,7 +170,7 @@ class Conditioning(Part):
 class Constraint(Part):
     """A condition on the weights of a network."""
 
-    on: str = option("critic", "the network it holds", choices=("critic", "generator", "both"))
+    on: str = option("critic", "network whose weights are constrained", choices=("critic", "generator", "both"))
 
     reparametrises: ClassVar[bool] = False  # replaces the weights by a function of others
 
@@ -192,5 +194,5 @@ def lookup(name: str) -> type[Part]:
         UsageError: there is none.
     """
     if name not in REGISTRY:
-        raise UsageError(f"there is no part called {name!r}: choose from {', '.join(sorted(REGISTRY))}")
+        raise UsageError(f"there is no part called {name!r}: {choose(name, sorted(REGISTRY))}")
     return REGISTRY[name]

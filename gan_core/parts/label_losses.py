@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.labels import Labels
 from gan_core.networks.critic import entropy
 from gan_core.parts.base import Loss, Needs
@@ -140,16 +140,18 @@ class Categorical(Loss, name="catgan"):
         num = len(labels)
         if not num and not self.categories:
             raise UsageError(
-                f"{self.name} learns from labels and the data has no labels: give labelled --data, or give "
-                "--catgan-categories"
+                f"{self.name} learns from labels and the data has no labels: give labelled {named('data')}, or give "
+                f"{named('catgan.categories')}"
             )
         if self.categories and self.categories < num and self.supervised:
             raise UsageError(
-                f"{self.name} has {self.categories} classes and the data has {num}: raise --catgan-categories, or give "
-                "--catgan-supervised 0 to learn without labels"
+                f"{self.name} has {self.categories} classes and the data has {num}: raise "
+                f"{named('catgan.categories')}, or give {named('catgan.supervised', 0)} to learn without labels"
             )
         if self.categories == 1:
-            raise UsageError(f"{self.name} has one class, from which it learns nothing: raise --catgan-categories")
+            raise UsageError(
+                f"{self.name} has one class, from which it learns nothing: raise {named('catgan.categories')}"
+            )
 
     def needs(self, num_classes: int) -> Needs:
         labels = "some" if (self.supervised and num_classes) or not self.categories else "none"
@@ -203,7 +205,9 @@ class InfoMaximising(Loss, name="infogan"):
 
     def check(self, labels: Labels) -> None:
         if not self.codes.num:
-            raise UsageError(f"{self.name} has no codes: raise --infogan-categorical or --infogan-continuous")
+            raise UsageError(
+                f"{self.name} has no codes: raise {named('infogan.categorical')} or {named('infogan.continuous')}"
+            )
 
     def needs(self, num_classes: int) -> Needs:
         widths = {

@@ -6,9 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
-import gan_core.recipes.published  # noqa: F401  (it brings the parts into the registry)
+import gan_core.parts.conditioning
+import gan_core.parts.constraints
+import gan_core.parts.label_losses
+import gan_core.parts.losses
+import gan_core.parts.penalties  # noqa: F401  (these five register the parts that recipes name)
 from gan_core.domain import Domain, Networks
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.game.game import Game, Rules
 from gan_core.game.optimisers import OPTIMIZERS
 from gan_core.game.player import Player
@@ -88,7 +92,7 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     refuse_parts(parts, domain.labels)
     if settings.plateau_patience and not any(isinstance(part, Loss) and part.converges for part in parts):
         raise UsageError(
-            "--plateau-patience needs a measure of convergence, which no loss of this run has: leave it out"
+            f"{named('plateau_patience')} needs a measure of convergence, which no loss of this run has: leave it out"
         )
     reseed(settings.seed, "initialisation")
     players = {}
@@ -117,7 +121,9 @@ def held(parts: Sequence[Part], role: str) -> list[Constraint]:
     holding = [part for part in parts if isinstance(part, Constraint) and part.on in (role, "both")]
     replacing = [constraint.name for constraint in holding if constraint.reparametrises]
     if len(replacing) > 1:
-        raise UsageError(f"{' and '.join(replacing)} each replace the {role}'s weights: leave one out with --without")
+        raise UsageError(
+            f"{' and '.join(replacing)} each replace the {role}'s weights: leave one out with {named('without')}"
+        )
     return holding
 
 

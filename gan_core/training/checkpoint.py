@@ -21,7 +21,7 @@ from safetensors.torch import save as as_bytes
 from torch import nn
 
 from gan_core.domain import Samples
-from gan_core.errors import CheckpointError, DivergedError, GanError
+from gan_core.errors import CheckpointError, DivergedError, GanError, named
 from gan_core.game.game import Game
 from gan_core.storage.sealed import DamagedError, sealed_folder, verify, writing
 
@@ -89,7 +89,7 @@ def refuse_non_finite(game: Game) -> None:
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise DivergedError(
                     f"training diverged: {name} of the {role} is not finite at step {game.step}, which was not saved; "
-                    "lower --critic-lr and --generator-lr and resume from the checkpoint before"
+                    f"lower {named('critic_lr')} and {named('generator_lr')} and resume from the checkpoint before"
                 )
 
 

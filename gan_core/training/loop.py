@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gan_core.domain import Domain
-from gan_core.errors import CheckpointError, DivergedError
+from gan_core.errors import CheckpointError, DivergedError, named
 from gan_core.game.game import Game
 from gan_core.game.trained import Trained, nothing
 from gan_core.networks.critic import Critic
@@ -125,7 +125,8 @@ class Trainer:
             where = [recorder.diagnose(self._diagnosis(terms)) for recorder in self.recorders]
             raise DivergedError(
                 f"training diverged: no finite gradient in {PATIENCE} steps in a row up to step {game.step}; "
-                f"lower --critic-lr and --generator-lr, or take another recipe {' '.join(where)}".rstrip()
+                f"lower {named('critic_lr')} and {named('generator_lr')}, or take another recipe "
+                f"{' '.join(where)}".rstrip()
             )
 
     def _batch(self, player: str, turn: int, n: int) -> Sample:

@@ -3,11 +3,12 @@
 import pytest
 
 from gan_core.errors import UsageError
-from gan_core.parts.fields import flag, parse
+from gan_core.parts.fields import parse
 from gan_core.recipes.plan import fields_of, settle
 from gan_core.text import plain
 from image_gan.settings import IMAGE
 from seqgan_gp.settings import TEXT
+from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.options import read_file, seconds
 
 
