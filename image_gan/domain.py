@@ -27,7 +27,7 @@ from gan_core.storage.inputs import read_limited
 from gan_core.storage.sealed import replacing
 from image_gan.dataset.dataset import MAX_SIZE, ImageSet, open_images, prepare
 from image_gan.grids import animate, as_image, grid, grid_by_label
-from image_gan.networks import ARCHS, initialise
+from image_gan.networks import initialise
 from image_gan.scores import classifier
 from image_gan.scores.backbones import open_backbone
 from image_gan.scores.intra_class import IntraClass
@@ -128,16 +128,17 @@ class ImageDomain:
 
     def generator(self, inputs: int, num_classes: int) -> nn.Module:
         shape = dataclasses.replace(self.shape, num_classes=num_classes)
-        return ARCHS[self.settings.arch].generator(inputs, shape)
+        return self.settings.architecture().build_generator(inputs, shape)
 
     def decoder(self, code: int) -> nn.Module:
         """As wide and as normalised as the critic that it is a part of."""
         norm = "batch" if self.shape.critic_norm == "batch" else "none"
         shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
-        return ARCHS[self.settings.arch].generator(code, shape)
+        return self.settings.architecture().build_generator(code, shape)
 
     def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
-        trunk = ARCHS[self.settings.arch].trunk(dataclasses.replace(self.shape, channels=self.channels + more))
+        shape = dataclasses.replace(self.shape, channels=self.channels + more)
+        trunk = self.settings.architecture().build_trunk(shape)
         return trunk, trunk.features
 
     def initialise(self, net: nn.Module) -> None:

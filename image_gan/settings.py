@@ -6,12 +6,13 @@ from typing import ClassVar
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from image_gan.networks import ARCHS, INITS, Shape, check
+from image_gan.networks import ARCHS, INITS, Architecture, Shape
 from image_gan.sources.base import BAD_IMAGES
 from image_gan.sources.decode import RESIZES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
 LARGEST = 1024  # pixels a side that networks are made for
+ARCH_NAMES = ("began", "dcgan", "mlp", "resnet", "sn-cnn")  # those of image_gan.networks, known without torch
 GENERATOR_NORMS = ("none", "batch", "conditional")
 
 
@@ -38,7 +39,7 @@ class ImageSettings(Settings):
     heldout: float = option(
         0.05, "share of the images held out where the data has no test set", above=0.0, high=0.9, metavar="SHARE"
     )
-    arch: str = option("dcgan", "architecture of both networks", choices=tuple(ARCHS))
+    arch: str = option("dcgan", "architecture of both networks", choices=ARCH_NAMES)
     generator_width: int = option(
         0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS"
     )
@@ -49,8 +50,6 @@ class ImageSettings(Settings):
         "normalisation of the generator; conditional: batch, with a scale and a shift a class",
         choices=GENERATOR_NORMS,
     )
-    pool: str = option("mean", "how the resnet's critic ends, over the pixels", choices=("mean", "sum"))
-    skip: bool = option(False, "began: show the decoders' first map to every stage")
     init: str = option("normal", "initial weights: DCGAN's, WGAN-GP's, SNGAN's or PyTorch's", choices=tuple(INITS))
     backbone: str = option(
         "auto",
@@ -69,11 +68,14 @@ class ImageSettings(Settings):
         """
         shape = Shape(
             size=size, channels=channels, width=self.width, generator_width=self.generator_width or self.width,
-            critic_norm=self.critic_norm, generator_norm=self.generator_norm, pool=self.pool, depth=self.depth,
-            skip=self.skip, num_classes=num_classes,
+            critic_norm=self.critic_norm, generator_norm=self.generator_norm, depth=self.depth, num_classes=num_classes,
         )  # fmt: skip
-        check(self.arch, shape)
+        ARCHS[self.arch].check(shape)
         return shape
+
+    def architecture(self) -> Architecture:
+        """The networks that --arch names, with their options."""
+        return ARCHS[self.arch](**self.of_arch)
 
 
 # The published sizes and schedules; RECIPES' sources stand in gan_core/recipes/published.py.
@@ -88,10 +90,11 @@ RESNET = dict(
     COLOUR, arch="resnet", size=32, width=128, z_dim=128, batch_size=64, generator_batch_multiple=2, steps=100_000
 )
 WGAN_GP = dict(
-    RESNET, pool="mean", init="he", dequantise=True, generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9,
+    RESNET, init="he", dequantise=True, generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9,
     critic_steps=5, lr_decay="linear", decay_steps=100_000,
-)  # fmt: skip
-SNGAN = RESNET | dict(generator_width=256, pool="sum", init="xavier", lr_decay="linear", decay_steps=100_000)
+) | {"resnet.pool": "mean"}  # fmt: skip
+SNGAN = RESNET | dict(generator_width=256, init="xavier", lr_decay="linear", decay_steps=100_000)
+SNGAN |= {"resnet.pool": "sum"}
 # The DCGANs of the labelled recipes have the sizes of their papers' tables, not the kernels, dropout and hidden layers.
 DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
@@ -104,12 +107,12 @@ PUBLISHED = {
     "wgan-lp": WGAN_GP,
     "dragan": DCGAN | dict(batch_size=64, critic_norm="none"),
     "sngan": SNGAN,
-    "began": dict(
-        COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch",
-        lr_decay="stall",
-    ),
+    "began": {
+        **dict(COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch"),
+        **{"lr_decay": "stall", "began.residual_steps": 16_000},
+    },
     "ebgan": DCGAN | dict(batch_size=64),
-    "r3gan": RESNET | dict(generator_batch_multiple=1, pool="mean", generator_norm="none", init="he"),
+    "r3gan": RESNET | dict(generator_batch_multiple=1, generator_norm="none", init="he") | {"resnet.pool": "mean"},
     "cgan": DCGAN,
     "acgan": DCGAN_32 | dict(width=96, z_dim=110, critic_norm="none"),  # its generator's 384-192-96
     "wgan-gp-acgan": WGAN_GP | dict(generator_norm="conditional"),
@@ -162,4 +165,4 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-IMAGE = Kind("image", "images", ImageSettings, PRESETS, recipe="sngan", preset="small")
+IMAGE = Kind("image", "images", ImageSettings, PRESETS, recipe="sngan", preset="small", networks=ARCHS)

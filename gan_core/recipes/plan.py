@@ -31,7 +31,11 @@ class Preset:
 
 @dataclass(frozen=True)
 class Kind:
-    """What the command line must know of a domain before it has data. noun: what its samples are, in the plural."""
+    """What the command line must know of a domain before it has data.
+
+    noun: what its samples are, in the plural. networks: classes whose fields are options, by the values of the setting
+    `arch`; only the options of the network that `arch` names are in a run.
+    """
 
     name: str
     noun: str
@@ -39,11 +43,15 @@ class Kind:
     presets: dict[str, Preset]
     recipe: str  # the default ones
     preset: str
+    networks: Mapping[str, type] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A settled run: its recipe and preset, the names of its parts, and every number by setting or `part.field`."""
+    """A settled run.
+
+    numbers: every number, by setting, `part.field` or `network.field`.
+    """
 
     recipe: str
     preset: str
@@ -51,8 +59,12 @@ class Plan:
     numbers: dict[str, Any]
 
     def settings(self, kind: Kind) -> Settings:
-        """The numbers that are settings."""
-        return kind.settings(**{key: value for key, value in self.numbers.items() if "." not in key})
+        """The settings, with the options of the network."""
+        of_arch = options_of_networks(kind, self.numbers.get("arch", ""))
+        return kind.settings(
+            **{key: value for key, value in self.numbers.items() if "." not in key},
+            of_arch={key.partition(".")[2]: value for key, value in self.numbers.items() if key in of_arch},
+        )
 
 
 # Options by their names until 2026-11, and what they are called now.
@@ -62,6 +74,8 @@ RENAMED = {
     "g_norm": "generator_norm",
     "g_width": "generator_width",
     "g_batch_multiple": "generator_batch_multiple",
+    "skip": "began.skip",
+    "pool": "resnet.pool",
 }
 
 
@@ -72,18 +86,27 @@ def renamed(key: str) -> str:
 
 
 def fields_of(kind: Kind) -> dict[str, dataclasses.Field]:
-    """Every option there is for a domain, by key: settings first, then `part.field` for every registered part."""
+    """Every option of a domain by key: settings, then `part.field` and `network.field` of everything registered."""
     found = {option.name: option for option in parts.options_of(kind.settings)}
-    for name, part in parts.REGISTRY.items():
-        found |= {f"{name}.{option.name}": option for option in parts.options_of(part)}
-    return found
+    return found | options_of_parts(parts.REGISTRY) | options_of_networks(kind, *kind.networks)
+
+
+def options_of_parts(names: Iterable[str]) -> dict[str, dataclasses.Field]:
+    """The options of some registered parts, by `part.field`."""
+    return {f"{name}.{option.name}": option for name in names for option in parts.options_of(parts.REGISTRY[name])}
+
+
+def options_of_networks(kind: Kind, *names: str) -> dict[str, dataclasses.Field]:
+    """The options of some networks of a domain, by `network.field`; no option for a name that is not a network."""
+    known = {name: kind.networks[name] for name in names if name in kind.networks}
+    return {f"{name}.{option.name}": option for name, net in known.items() for option in parts.options_of(net)}
 
 
 def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
     """Settle a run from what was given: `recipe`, `preset`, `add`, `without`, settings and `part.field`.
 
     Raises:
-        UsageError: a name does not exist, or an option's part is not in the run.
+        UsageError: a name does not exist, or the part or the network of an option is not in the run.
     """
     recipe_name, preset_name = given.get("recipe") or kind.recipe, given.get("preset") or kind.preset
     recipe = recipes.lookup(recipe_name)
@@ -91,16 +114,21 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
         raise UsageError(f"--preset {preset_name} does not exist: choose from {', '.join(kind.presets)}")
     preset = kind.presets[preset_name]
     names = settle_parts(recipe.parts, given.get("add", ()), given.get("without", ()))
-    options = fields_of(kind)
-    in_run = {key: o.default for key, o in options.items() if "." not in key or key.partition(".")[0] in names}
-    numbers = dict(in_run)
-    for source in (preset.numbers, recipe.numbers, preset.tuned.get(recipe_name, {})):
+    said = {key: value for key, value in given.items() if key not in ("recipe", "preset", "add", "without")}
+    sources = (preset.numbers, recipe.numbers, preset.tuned.get(recipe_name, {}), said)
+    arch = next(
+        (source["arch"] for source in reversed(sources) if "arch" in source), getattr(kind.settings, "arch", "")
+    )
+    in_run = {option.name: option for option in parts.options_of(kind.settings)}
+    in_run |= options_of_parts(names) | options_of_networks(kind, arch)
+    numbers = {key: option.default for key, option in in_run.items()}
+    for source in sources[:-1]:
         numbers |= {key: value for key, value in source.items() if key in in_run}
-    for key, value in given.items():
-        if key in ("recipe", "preset", "add", "without"):
-            continue
+    for key, value in said.items():
         if key not in in_run:
             part = key.partition(".")[0]
+            if key in options_of_networks(kind, *kind.networks):
+                raise UsageError(f"{flag(key)} means nothing to --arch {arch}: leave it out, or use --arch {part}")
             raise UsageError(
                 f"{flag(key)} is an option of {part}, which is not in this run ({', '.join(names)}): "
                 f"add it with --add {part}, or leave the option out"

@@ -3,8 +3,9 @@
 A domain adds its own by subclassing `Settings`.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from gan_core.game.prior import NOISES
 from gan_core.game.schedule import DECAYS, OPTIMIZERS
@@ -17,7 +18,10 @@ class Settings:
     """What the game and the loop go by; see each field's help.
 
     safe: the names of those that may differ when a run is resumed, as they never change what a step computes.
+    of_arch: the options of the network that the setting `arch` names, where a domain has one.
     """
+
+    of_arch: Mapping[str, Any] = field(default_factory=dict)
 
     safe: ClassVar[frozenset[str]] = frozenset(
         ["steps", "max_time", "device", "threads", "log_every", "sample_every", "eval_every", "save_every", "keep"]
