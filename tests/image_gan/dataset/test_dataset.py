@@ -143,7 +143,8 @@ class TestImages:
 
     def test_memory_is_bounded(self, tmp_path, cache, monkeypatch):
         monkeypatch.setattr(spool, "CHUNK", 1 << 20)
-        monkeypatch.setattr("image_gan.sources.arrays.BLOCK", 1 << 20)
+        for module in ("arrays", "npz"):
+            monkeypatch.setattr(f"image_gan.sources.{module}.BLOCK", 1 << 20)
         path = save(tmp_path / "a.npz", noise(4000, 64, 64, 3))
         prepare(save(tmp_path / "b.npz", noise(9)))  # what is imported on first use does not count
         tracemalloc.start()
