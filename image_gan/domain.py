@@ -32,7 +32,7 @@ from image_gan.scores import classifier
 from image_gan.scores.backbones import open_backbone
 from image_gan.scores.intra_class import IntraClass
 from image_gan.scores.intra_class import table as label_table
-from image_gan.scores.report import Scorer, default_num, table
+from image_gan.scores.report import Scorer, default_num, scalars, table
 from image_gan.settings import LARGEST, ImageSettings
 
 FORMAT_FILE = "images.json"
@@ -235,10 +235,7 @@ class ImageDomain:
         return self._judge
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        names = ("frechet", "precision", "recall", "density", "coverage")
-        scores = {f"{name}/{evaluation['backbone']}": evaluation[name] for name in names}
-        scores |= {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
-        return scores | label_scalars(evaluation.get("labels", {}))
+        return scalars(evaluation) | label_scalars(evaluation.get("labels", {}))
 
     @staticmethod
     def report(evaluation: dict[str, Any]) -> str:
