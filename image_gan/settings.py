@@ -12,7 +12,6 @@ from image_gan.sources.decode import RESIZES
 
 CRITIC_NORMS = ("none", "batch", "layer", "instance")
 LARGEST = 1024  # pixels a side that networks are made for
-ARCH_NAMES = ("began", "dcgan", "mlp", "resnet", "sn-cnn")  # those of image_gan.networks, known without torch
 GENERATOR_NORMS = ("none", "batch", "conditional")
 
 
@@ -39,7 +38,7 @@ class ImageSettings(Settings):
     heldout: float = option(
         0.05, "share of the images held out where the data has no test set", above=0.0, high=0.9, metavar="SHARE"
     )
-    arch: str = option("dcgan", "architecture of both networks", choices=ARCH_NAMES)
+    arch: str = option("dcgan", "architecture of both networks", choices=tuple(sorted(ARCHS)))
     generator_width: int = option(
         0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS"
     )

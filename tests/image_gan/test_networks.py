@@ -16,7 +16,7 @@ from gan_core.recipes.plan import fields_of, settle
 from image_gan.networks import ARCHS, INITS, Architecture, Shape, initialise
 from image_gan.networks.layers import ConditionalBatchNorm, Pixels, ToMap, ToRow, halvings
 from image_gan.networks.resnet import Residual
-from image_gan.settings import ARCH_NAMES, IMAGE, PRESETS
+from image_gan.settings import IMAGE, PRESETS
 
 SIZES = (28, 32, 48, 64, 128)
 
@@ -286,10 +286,6 @@ def test_no_network_shares_an_option_with_a_part():
     owners = [*REGISTRY.items(), *ARCHS.items()]
     keys = [f"{name}.{option.name}" for name, owner in owners for option in options_of(owner)]
     assert len(keys) == len(set(keys)) and set(keys) <= set(fields_of(IMAGE))
-
-
-def test_the_names_in_the_settings_are_those_of_the_registry():
-    assert set(ARCHS) == set(ARCH_NAMES) and list(ARCH_NAMES) == sorted(ARCH_NAMES)
 
 
 def test_two_networks_of_one_name_are_refused():
