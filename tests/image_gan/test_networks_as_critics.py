@@ -162,7 +162,7 @@ def test_spectral_norm_holds_every_layer_at_one(arch):
     constraint = SpectralNorm()
     constraint.attach(critic)
     originals = [layer.parametrizations.weight.original for layer in weighted_layers(critic)]
-    assert len(originals) >= 3
+    assert len(originals) >= 2
     for _ in range(100):
         for original in originals:
             with torch.no_grad():
