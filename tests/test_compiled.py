@@ -20,6 +20,7 @@ CASES = {
     "resnet": Case("", IMAGE, "wgan-gp", SIZES | {"arch": "resnet"}),
     "sn-cnn": Case("", IMAGE, "sngan", SIZES | {"arch": "sn-cnn"}),
     "began": Case("", IMAGE, "began", SIZES | {"arch": "began", "size": 28}),
+    "began, residual": Case("", IMAGE, "began", SIZES | {"arch": "began", "size": 28, "began.residual_steps": 4}),
     "mlp": Case("", IMAGE, "gan", SIZES | {"arch": "mlp"}),
 }
 

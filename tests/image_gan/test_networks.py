@@ -12,7 +12,7 @@ from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import AutoencoderCritic, ScoringCritic
 from gan_core.parts.base import REGISTRY
 from gan_core.parts.fields import options_of
-from gan_core.recipes.plan import fields_of, settle
+from gan_core.recipes.plan import fields_of, renamed, settle
 from image_gan.networks import ARCHS, INITS, Architecture, Shape, initialise
 from image_gan.networks.layers import ConditionalBatchNorm, Pixels, ToMap, ToRow, halvings
 from image_gan.networks.resnet import Residual
@@ -281,6 +281,9 @@ def test_options_of_networks_are_options_of_runs_with_that_network():
     pools = [settle(IMAGE, {"recipe": r, "preset": "paper"}).numbers["resnet.pool"] for r in ("sngan", "wgan-gp")]
     assert pools == ["sum", "mean"]
     assert settle(IMAGE, {"recipe": "began", "preset": "paper"}).numbers["began.residual_steps"] == 16_000
+    assert [renamed(key) for key in ("pool", "--skip")] == [
+        "pool is called resnet.pool now", "--skip is called --began-skip now"
+    ]  # fmt: skip
 
 
 def test_no_network_shares_an_option_with_a_part():
