@@ -30,12 +30,12 @@ from gan_core.storage.inputs import read_limited
 from gan_core.storage.sealed import replacing
 from image_gan.dataset.dataset import MAX_SIZE, ImageSet, open_images, prepare
 from image_gan.grids import as_image, grid, grid_by_label
-from image_gan.networks import ARCHS, initialise
+from image_gan.networks import initialise
 from image_gan.scores import classifier
 from image_gan.scores.backbones import open_backbone
 from image_gan.scores.intra_class import IntraClass
 from image_gan.scores.intra_class import table as label_table
-from image_gan.scores.report import Scorer, default_num, table
+from image_gan.scores.report import Scorer, default_num, scalars, table
 from image_gan.settings import LARGEST, ImageSettings
 
 FORMAT_FILE = "images.json"
@@ -96,7 +96,7 @@ class ImageNetworks:
 
     def __init__(self, settings: ImageSettings, size: int, channels: int) -> None:
         self.settings, self.shape = settings, settings.shape(size, channels)
-        self.architecture = ARCHS[settings.arch]
+        self.architecture = settings.architecture()
 
     def generator(self, prior: Prior) -> nn.Module:
         """With generator_norm "conditional" it takes labels by its normalisation layers, else beside the noise.
@@ -112,16 +112,16 @@ class ImageNetworks:
             )
         shape = dataclasses.replace(self.shape, num_classes=num_classes if by_norm else 0)
         inputs = prior.width + (0 if by_norm else num_classes)
-        return Generator(self.architecture.generator(inputs, shape), num_classes, by_norm)
+        return Generator(self.architecture.build_generator(inputs, shape), num_classes, by_norm)
 
     def decoder(self, code: int) -> nn.Module:
         """As wide and as normalised as the critic that it is a part of."""
         norm = "batch" if self.shape.critic_norm == "batch" else "none"
         shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
-        return self.architecture.generator(code, shape)
+        return self.architecture.build_generator(code, shape)
 
     def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
-        trunk = self.architecture.trunk(dataclasses.replace(self.shape, channels=self.shape.channels + extra))
+        trunk = self.architecture.build_trunk(dataclasses.replace(self.shape, channels=self.shape.channels + extra))
         return trunk, trunk.features
 
     def initialise(self, net: nn.Module) -> None:
@@ -223,10 +223,7 @@ class ImageScores:
         return found.score_features(seen["features"], seen.get("logits")) | self._score_labels(trained, shown, found)
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        names = ("frechet", "precision", "recall", "density", "coverage")
-        scores = {f"{name}/{evaluation['backbone']}": evaluation[name] for name in names}
-        scores |= {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
-        return scores | label_scalars(evaluation.get("labels", {}))
+        return scalars(evaluation) | label_scalars(evaluation.get("labels", {}))
 
     def _scorer(self, backbone: str, trained: Trained) -> Scorer:
         if backbone not in self._scorers:

@@ -1,24 +1,27 @@
-"""Images for people to look at: grids, with the names of their rows, and the grids of a run as an animation."""
+"""Pictures for people: grids of images, with names of their rows, and a run's grids as an animation."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 
 GAP = 2  # pixels between the images of a grid
-LEGIBLE = 56  # pixels a side below which images are enlarged by a whole factor
-NAME = 14  # characters of a row's name
-LETTERS = (13, 24)  # pixels, the size of its letters: a quarter of the row's, within these
-MARGIN = 8  # pixels on both sides of the names
+LEGIBLE = 56  # pixels a side; smaller images are enlarged by a whole factor, up to this size
+NAME = 14  # characters of a row's name at most
+LETTERS = (13, 24)  # least and greatest size of the letters in pixels; between them, a quarter of the row's height
+MARGIN = 8  # pixels left and right of the names
 UNKNOWN = "no label"
+FRAME = 200  # milliseconds that a frame of an animation is shown; the last frame is shown ten times as long
 
 
 def grid(images: np.ndarray, columns: int | None = None, names: Sequence[str] = ()) -> Image.Image:
-    """Images (N, H, W, C) uint8 row by row, on white; near square where the number of columns is not given.
+    """A picture of images (N, H, W, C) uint8, row by row on white.
 
-    names: of the rows, from the first on, written at their left.
+    columns: images a row; None: as many as make the grid nearly square. names: of the rows, written on their left.
     """
     num, height, width, channels = images.shape
     columns = columns or max(1, round(num**0.5))
@@ -33,12 +36,13 @@ def grid(images: np.ndarray, columns: int | None = None, names: Sequence[str] = 
 
 
 def grid_by_label(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> Image.Image:
-    """Images (N, H, W, C) uint8, a row a label in their order, named at its left and white where it is shorter.
+    """A picture of images (N, H, W, C) uint8 with one row per label, in the order of the labels.
 
-    Images of one label alone stand in a near square.
+    The label's name is on the left of the row, and a short row ends in white. If there is one label only, its images
+    are arranged in a nearly square grid.
 
     Args:
-        labels: (N,), -1 where unknown.
+        labels: (N,), -1 if unknown.
         names: of the labels 0, 1, ...
     """
     shown, counts = np.unique(labels, return_counts=True)
@@ -53,7 +57,10 @@ def grid_by_label(images: np.ndarray, labels: np.ndarray, names: Sequence[str]) 
 
 
 def named(picture: Image.Image, names: Sequence[str], height: int, pitch: int) -> Image.Image:
-    """A picture of rows `height` pixels high, `pitch` from one to the next, with their names at the left."""
+    """The picture with the names of its rows on the left.
+
+    height: of a row, in pixels. pitch: pixels from the top of one row to the top of the next.
+    """
     smallest, largest = LETTERS
     font = ImageFont.load_default(min(max(smallest, height // 4), largest))
     short = [shortened(plain(name)) for name in names]
@@ -67,10 +74,18 @@ def named(picture: Image.Image, names: Sequence[str], height: int, pitch: int) -
 
 
 def shortened(name: str) -> str:
-    """A name in at most NAME characters."""
+    """The name, cut to NAME characters with an ellipsis if it is longer."""
     return name if len(name) <= NAME else name[: NAME - 1].rstrip() + "…"
 
 
 def as_image(array: np.ndarray) -> Image.Image:
-    """One image (H, W, C) uint8."""
+    """The Pillow image of an array (H, W, C) uint8."""
     return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array)
+
+
+def animate(frames: list[Path], path: Path) -> None:
+    """Write picture files, in the given order, as the frames of an animated GIF."""
+    images = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    durations = [FRAME] * (len(images) - 1) + [10 * FRAME]
+    with replacing(path) as temporary:
+        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from image_gan.choices import ARCHS, BAD_IMAGES, CRITIC_NORMS, GENERATOR_NORMS, INITS, LARGEST, POOLS, RESIZES
+from image_gan.choices import ARCHS, BAD_IMAGES, CRITIC_NORMS, GENERATOR_NORMS, INITS, LARGEST, RESIZES
 
 if TYPE_CHECKING:
+    from image_gan.networks.base import Architecture
     from image_gan.networks.shape import Shape
 
 
@@ -62,10 +63,6 @@ class ImageSettings(Settings):
         "batch", "normalisation layers of the generator; conditional: batch norm with a scale and a shift per class",
         choices=GENERATOR_NORMS, section="networks",
     )  # fmt: skip
-    pool: str = option(
-        "mean", "how the resnet critic reduces its last maps over the pixels", choices=POOLS, section="networks"
-    )
-    skip: bool = option(False, "connect the first map of began's decoders to each of their stages", section="networks")
     init: str = option(
         "normal", "initial weights of the networks: DCGAN's (normal), WGAN-GP's (he), SNGAN's (xavier) or PyTorch's "
         "(torch)", choices=INITS, section="networks",
@@ -88,15 +85,20 @@ class ImageSettings(Settings):
         Raises:
             UsageError: the architecture cannot take them.
         """
-        from image_gan.networks import Shape, check  # imports torch, which help must not wait for
+        from image_gan.networks import ARCHS, Shape  # imports torch, which help must not wait for
 
         shape = Shape(
             size=size, channels=channels, width=self.width, generator_width=self.generator_width or self.width,
-            critic_norm=self.critic_norm, generator_norm=self.generator_norm, pool=self.pool, depth=self.depth,
-            skip=self.skip, num_classes=num_classes,
+            critic_norm=self.critic_norm, generator_norm=self.generator_norm, depth=self.depth, num_classes=num_classes,
         )  # fmt: skip
-        check(self.arch, shape)
+        ARCHS[self.arch].check(shape)
         return shape
+
+    def architecture(self) -> "Architecture":
+        """The networks that `arch` names, with their options."""
+        from image_gan.networks import ARCHS
+
+        return ARCHS[self.arch](**self.of_arch)
 
 
 # The published sizes and schedules; RECIPES' sources stand in gan_core/recipes/published.py.
@@ -111,10 +113,11 @@ RESNET = dict(
     COLOUR, arch="resnet", size=32, width=128, z_dim=128, batch_size=64, generator_batch_multiple=2, steps=100_000
 )
 WGAN_GP = dict(
-    RESNET, pool="mean", init="he", dequantise=True, generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9,
+    RESNET, init="he", dequantise=True, generator_lr=2e-4, critic_lr=2e-4, beta1=0.0, beta2=0.9,
     critic_steps=5, lr_decay="linear", decay_steps=100_000,
-)  # fmt: skip
-SNGAN = RESNET | dict(generator_width=256, pool="sum", init="xavier", lr_decay="linear", decay_steps=100_000)
+) | {"resnet.pool": "mean"}  # fmt: skip
+SNGAN = RESNET | dict(generator_width=256, init="xavier", lr_decay="linear", decay_steps=100_000)
+SNGAN |= {"resnet.pool": "sum"}
 # The DCGANs of the labelled recipes have the sizes of their papers' tables, not the kernels, dropout and hidden layers.
 DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
@@ -127,12 +130,12 @@ PUBLISHED = {
     "wgan-lp": WGAN_GP,
     "dragan": DCGAN | dict(batch_size=64, critic_norm="none"),
     "sngan": SNGAN,
-    "began": dict(
-        COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch",
-        plateau_patience=2000,
-    ),
+    "began": {
+        **dict(COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch"),
+        **{"plateau_patience": 2000, "began.residual_steps": 16_000},
+    },
     "ebgan": DCGAN | dict(batch_size=64),
-    "r3gan": RESNET | dict(generator_batch_multiple=1, pool="mean", generator_norm="none", init="he"),
+    "r3gan": RESNET | dict(generator_batch_multiple=1, generator_norm="none", init="he") | {"resnet.pool": "mean"},
     "cgan": DCGAN,
     "acgan": DCGAN_32 | dict(width=96, z_dim=110, critic_norm="none"),  # its generator's 384-192-96
     "wgan-gp-acgan": WGAN_GP | dict(generator_norm="conditional"),
@@ -185,4 +188,4 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-IMAGE = Kind("image", "images", ImageSettings, PRESETS, recipe="sngan", preset="small")
+IMAGE = Kind("image", "images", ImageSettings, PRESETS, recipe="sngan", preset="small", networks="image_gan.networks")

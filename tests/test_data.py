@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from image_gan.sources.open import BUILT_IN_CLASSES
+from image_gan.sources.built_in import BUILT_IN_CLASSES
 
 DATA = Path(__file__).parents[1] / "data"
 PARTS = ("noun", "verb", "adjective", "adverb")

@@ -40,8 +40,8 @@ def buffer() -> Any:
 
 
 def options_of(kind: Any) -> list[dataclasses.Field]:
-    """The fields of a part or of settings that are options."""
-    return [field for field in dataclasses.fields(kind) if field.init]
+    """The fields of a part, a network or settings that are options."""
+    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
 
 
 def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:

@@ -28,15 +28,12 @@ from gan_core.schedules.base import at
 
 
 def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
-    """The parts of those names; `numbers` sets their fields as `part.field`."""
+    """The parts of those names; `numbers` sets their fields as `part.field`, and other numbers are left alone."""
     parts = []
     for name in names:
         kind = lookup(name)
-        fields = {field.name for field in options_of(kind)}
-        values = {key.partition(".")[2]: value for key, value in numbers.items() if key.startswith(f"{name}.")}
-        if unknown := set(values) - fields:
-            raise UsageError(f"{name} has no option {sorted(unknown)[0]}: it has {', '.join(sorted(fields))}")
-        parts.append(kind(**values))
+        keys = {field.name: f"{name}.{field.name}" for field in options_of(kind)}
+        parts.append(kind(**{field: numbers[key] for field, key in keys.items() if key in numbers}))
     return parts
 
 

@@ -33,7 +33,11 @@ class Preset:
 
 @dataclass(frozen=True)
 class Kind:
-    """What must be known of a domain before it has data. noun: what its samples are, in the plural."""
+    """What must be known of a domain before it has data.
+
+    noun: what its samples are, in the plural. networks: the package whose named classes are the values of the setting
+    `arch`, "" where there is no such setting; only the options of the network that `arch` names are in a run.
+    """
 
     name: str
     noun: str
@@ -41,11 +45,15 @@ class Kind:
     presets: dict[str, Preset]
     recipe: str  # the default ones
     preset: str
+    networks: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A settled run: its recipe and preset, the names of its parts, and every number by setting or `part.field`."""
+    """A settled run.
+
+    numbers: every number, by setting, `part.field` or `network.field`.
+    """
 
     recipe: str
     preset: str
@@ -53,8 +61,13 @@ class Plan:
     numbers: dict[str, Any]
 
     def settings(self, kind: Kind) -> Settings:
-        """The numbers that are settings."""
-        return kind.settings(**{key: value for key, value in self.numbers.items() if "." not in key})
+        """The settings, with the options of the network."""
+        arch = self.numbers.get("arch", "")
+        of_arch = options_of_entries({name: net for name, net in networks_of(kind).items() if name == arch})
+        return kind.settings(
+            **{key: value for key, value in self.numbers.items() if "." not in key},
+            of_arch={key.partition(".")[2]: value for key, value in self.numbers.items() if key in of_arch},
+        )
 
     def written(self) -> dict[str, Any]:
         """The numbers as config.json has them: schedules as text."""
@@ -69,6 +82,8 @@ RENAMED = {
     "g_width": "generator_width",
     "g_batch_multiple": "generator_batch_multiple",
     "lr_patience": "plateau_patience",
+    "skip": "began.skip",
+    "pool": "resnet.pool",
 }
 
 
@@ -78,18 +93,26 @@ def renamed(key: str) -> str:
 
 
 def fields_of(kind: Kind) -> dict[str, dataclasses.Field]:
-    """Every option of a domain by key: its settings first, then `part.field` for every known part."""
+    """Every option of a domain by key: settings, then `part.field` and `network.field` of all that are known."""
     found = {option.name: option for option in options_of(kind.settings)}
-    for name, part in catalogue.known().items():
-        found |= {f"{name}.{option.name}": option for option in part.options}
-    return found
+    return found | options_of_entries(catalogue.known()) | options_of_entries(networks_of(kind))
+
+
+def networks_of(kind: Kind) -> Mapping[str, catalogue.Entry]:
+    """The networks that the setting `arch` chooses from, by name."""
+    return catalogue.read(kind.networks) if kind.networks else {}
+
+
+def options_of_entries(entries: Mapping[str, catalogue.Entry]) -> dict[str, dataclasses.Field]:
+    """The options of parts or networks, by `name.field`."""
+    return {f"{name}.{option.name}": option for name, entry in entries.items() for option in entry.options}
 
 
 def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
     """Settle a run from what was given: `recipe`, `preset`, `add`, `without`, settings and `part.field`.
 
     Raises:
-        UsageError: a name does not exist, or an option's part is not in the run.
+        UsageError: a name does not exist, or the part or the network of an option is not in the run.
     """
     recipe_name, preset_name = given.get("recipe") or kind.recipe, given.get("preset") or kind.preset
     recipe = recipes.lookup(recipe_name)
@@ -97,14 +120,19 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
         raise UsageError(f"{named('preset', preset_name)} does not exist: {choose(preset_name, kind.presets)}")
     preset = kind.presets[preset_name]
     names = settle_parts(recipe.parts, given.get("add", ()), given.get("without", ()))
-    options = fields_of(kind)
-    in_run = {key: o.default for key, o in options.items() if "." not in key or key.partition(".")[0] in names}
-    numbers = dict(in_run)
-    for source in (preset.numbers, recipe.numbers, preset.tuned.get(recipe_name, {})):
+    said = {key: value for key, value in given.items() if key not in ("recipe", "preset", "add", "without")}
+    sources = (preset.numbers, recipe.numbers, preset.tuned.get(recipe_name, {}), said)
+    arch = next(
+        (source["arch"] for source in reversed(sources) if "arch" in source), getattr(kind.settings, "arch", "")
+    )
+    options, parts, networks = fields_of(kind), catalogue.known(), networks_of(kind)
+    in_run = {key: option for key, option in options.items() if "." not in key}
+    in_run |= options_of_entries({name: parts[name] for name in names})
+    in_run |= options_of_entries({arch: networks[arch]} if arch in networks else {})
+    numbers = {key: option.default for key, option in in_run.items()}
+    for source in sources[:-1]:
         numbers |= {key: value for key, value in source.items() if key in in_run}
-    for key, value in given.items():
-        if key in ("recipe", "preset", "add", "without"):
-            continue
+    for key, value in said.items():
         if key not in options:
             near = nearest(key, options)
             raise UsageError(
@@ -112,6 +140,10 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
             )
         if key not in in_run:
             part = key.partition(".")[0]
+            if key in options_of_entries(networks):
+                raise UsageError(
+                    f"{named(key)} means nothing to {named('arch', arch)}: leave it out, or use {named('arch', part)}"
+                )
             raise UsageError(
                 f"{named(key)} is an option of {part}, which is not in this run ({', '.join(names)}): "
                 f"add it with {named('add', part)}, or leave the option out"

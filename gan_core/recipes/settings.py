@@ -3,8 +3,9 @@
 This module imports no torch: help is made from it. The choices name entries of tables elsewhere, which a test compares.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from gan_core.errors import UsageError, named
 from gan_core.parts.fields import option
@@ -22,7 +23,10 @@ class Settings:
     """The settings that every domain has; each field's help says what it is.
 
     safe: the names of those that may differ when a run is resumed, as they never change what a step computes.
+    of_arch: the options of the network that the setting `arch` names, where a domain has one.
     """
+
+    of_arch: Mapping[str, Any] = field(default_factory=dict)
 
     safe: ClassVar[frozenset[str]] = frozenset(
         ["steps", "max_time", "device", "threads", "log_every", "sample_every", "eval_every", "save_every", "keep"]

@@ -1,1 +1,1 @@
-"""Images decoded once, split and cached."""
+"""Data sets: the images of a source, decoded to one size, split and cached."""

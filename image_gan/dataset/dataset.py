@@ -1,7 +1,7 @@
-"""A set of images as training sees it: decoded once to one size, split into two sides, kept in a cache.
+"""Prepares the images of a source for training: decoded to one size, split into training and test images, cached.
 
-The source is streamed: fitted images go to a file, which is then mapped into memory, so that a million images cost
-no more memory than a few blocks of them.
+The source is streamed into a file, which is then mapped into memory. A million images need no more memory than a few
+blocks of them.
 """
 
 import hashlib
@@ -20,9 +20,7 @@ from image_gan.dataset.spool import Spool, chunks
 from image_gan.sources.base import SPLITS, Source
 from image_gan.sources.open import open_source
 
-FORMAT = (
-    1  # part of the fingerprint: raise it with any change to decoding, fitting or split, so that old caches are left
-)
+FORMAT = 1  # in the fingerprint: raise it with any change to decoding, fitting or splitting, to abandon old caches
 ABOUT_FILE = "images.json"
 MAX_SIZE = 4096
 
@@ -32,15 +30,15 @@ class ImageSet:
     """The images of a source, all of one square size.
 
     Attributes:
-        train: the images to learn from, (N, H, W, C) uint8, H = W, C = 1 or 3, mapped from a file and read-only.
-        test: real images that no training batch holds, (M, H, W, C).
-        train_labels: (N,) int16, -1 where unknown.
-        test_labels: (M,) int16, -1 where unknown.
-        classes: the names of the labels; () where nothing is labelled.
-        fingerprint: hexadecimal; equal where the source and the options are equal, on any machine.
-        description: of the source, for people.
-        counts: "images" read, "skipped" (not decoded), "shared" (training images that equal a test image, which can
-            be where the source has a test set of its own); images of "train" and "test".
+        train: the training images, (N, H, W, C) uint8, H = W, C = 1 or 3, mapped from a file and read-only.
+        test: the held-out images, (M, H, W, C).
+        train_labels: (N,) int16, -1 if unknown.
+        test_labels: (M,) int16, -1 if unknown.
+        classes: the names of the labels; () if no image is labelled.
+        fingerprint: hexadecimal; the same for the same source and options, on every machine.
+        description: what people are told of the source.
+        counts: "images" read; "skipped" images, which could not be decoded; "shared" training images that equal a test
+            image, which occurs if the source has its own test set; images of "train" and "test".
     """
 
     train: np.ndarray
@@ -65,23 +63,24 @@ def prepare(
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> ImageSet:
-    """The images of a source, from the cache if they are there.
+    """The images of a source, taken from the cache or prepared and cached.
 
     Args:
-        spec: see `open_source`.
-        size: height and width, see `fit_block`; 0 for the data's own, which then must be one square size.
-        channels: 1 for grey, 3 for RGB; 0 for the data's own: 1 if all images are grey.
-        resize: the filter, of `choices.RESIZES`.
+        spec: the value of the option `data`, see `open_source`.
+        size: height and width, see `fit_block`; 0: the data's own, which must then be one square size.
+        channels: 1 for grey, 3 for RGB; 0: the data's own, which is 1 if all images are grey.
+        resize: a filter of `choices.RESIZES`.
         bad_images: see `open_source`.
         max_pixels: see `open_source`.
-        heldout: where the source has no test set, the share of the different images that becomes one, between 0 and 1.
-        cache: the folder of all that is kept; None for $SEQGAN_GP_CACHE or the user's cache folder.
-        progress: whether to show how far it is: a bar on a terminal, elsewhere a line every ten seconds.
+        heldout: the share of the different images that is held out if the source has no test set, between 0 and 1.
+        cache: the cache folder; None: $SEQGAN_GP_CACHE or the user's cache folder.
+        progress: show a progress bar on a terminal, elsewhere a line every ten seconds.
 
     Raises:
-        DataError: the source is unusable, of several sizes while `size` is 0, or holds fewer than two different images.
+        DataError: the source cannot be used, has several sizes while `size` is 0, or has fewer than two different
+            images.
         UsageError: an option is out of range.
-        GanError: no space is left on the disk.
+        GanError: the disk is full.
     """
     check_options(size, channels, resize)
     if not 0 < heldout < 1:
@@ -124,12 +123,12 @@ def open_images(
     max_pixels: int = 50_000_000,
     progress: bool = True,
 ) -> np.ndarray:
-    """All images of a source, unsplit and not kept: (N, H, W, C) uint8, mapped from a temporary file.
+    """All images of a source as (N, H, W, C) uint8, mapped from a temporary file: neither split nor cached.
 
-    For images to be scored. The options are those of `prepare`.
+    It serves images to be scored. The options are those of `prepare`.
 
     Raises:
-        DataError: the source is unusable, or of several sizes while `size` is 0.
+        DataError: the source cannot be used, or has several sizes while `size` is 0.
         UsageError: an option is out of range.
     """
     check_options(size, channels, resize)
@@ -144,7 +143,7 @@ def check_options(size: int, channels: int, resize: str) -> None:
     """Refuse options of `prepare` that are out of range.
 
     Raises:
-        UsageError: the message names the option.
+        UsageError: an option is; the message names it.
     """
     if not 0 <= size <= MAX_SIZE:
         raise UsageError(f"{named('size', size)} must be from 1 to {MAX_SIZE}, or 0 for the data's own")
@@ -155,9 +154,9 @@ def check_options(size: int, channels: int, resize: str) -> None:
 
 
 def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[str, int]:
-    """Write train.bin, test.bin and their labels into `folder` and return the counts of `ImageSet`.
+    """Write train.bin, test.bin and their labels into `folder`, and return the counts of `ImageSet`.
 
-    Where the source has no test set, the hash of an image says on which side it is, so equal images are on one side.
+    If the source has no test set, an image is held out by its hash, so that equal images are on the same side.
     """
     images, labels = spool.mapped(), np.frombuffer(spool.labels, np.int16)
     hashes = np.concatenate([image_hashes(chunk) for _, chunk in chunks(images)])
@@ -172,14 +171,14 @@ def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[s
             raise DataError(f"{source.description} holds no readable test image: mend the test set or remove it")
         shared = np.count_nonzero(np.isin(trained, hashes[held]))
     else:
-        # The clip keeps at least the image of the lowest hash held out, and at least that of the highest to train on.
+        # Clipped, so that at least the image of the lowest hash is held out, and at least that of the highest is not.
         limit = min(max(int(heldout * 2**64), int(hashes.min()) + 1), int(hashes.max()))
         held = hashes < np.uint64(limit)
         shared = 0
     with (folder / "train.bin").open("wb") as train, (folder / "test.bin").open("wb") as test:
-        for part, chunk in chunks(images):
-            train.write(chunk[~held[part]])
-            test.write(chunk[held[part]])
+        for rows, chunk in chunks(images):
+            train.write(chunk[~held[rows]])
+            test.write(chunk[held[rows]])
     labels[~held].tofile(folder / "train-labels.bin")
     labels[held].tofile(folder / "test-labels.bin")
     return {
@@ -192,13 +191,13 @@ def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[s
 
 
 def image_hashes(images: np.ndarray) -> np.ndarray:
-    """A 64-bit hash (BLAKE2b) of the content of each image (N, ...): (N,) uint64."""
+    """A 64-bit BLAKE2b hash (N,) uint64 of the content of each image (N, ...)."""
     rows = np.ascontiguousarray(images).reshape(len(images), -1)
     return np.frombuffer(b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows), "<u8")
 
 
 def read_cached(folder: Path, fingerprint: str, source: Source) -> ImageSet | None:
-    """The images in a cache folder, or None where they are missing, incomplete, damaged or others."""
+    """The images in a cache folder; None if they are missing, incomplete, damaged or of another fingerprint."""
     try:
         verify(folder)
         about = json.loads((folder / ABOUT_FILE).read_text())

@@ -1,7 +1,7 @@
-"""Images on their way into the cache: fitted to one size, in a file, in their order.
+"""A file of images of one size, in the order of the source, from which the cache is written.
 
-Image files are decoded in parts by several processes, each into a file of its own; put together these are what one
-process gives that decodes one after the other.
+Image files are decoded in shards by several processes, each shard into a file of its own. The shards put together
+equal what a single process writes.
 """
 
 import copy
@@ -22,20 +22,20 @@ from image_gan.sources.base import PictureSource, Source
 from image_gan.sources.decode import fit_block
 
 CHUNK = 1 << 24  # bytes of images in memory at a time
-PART = 1 << 10  # image files of a part, at least
-MOST_PARTS = 64  # for each the directory of a zip is read once more
-TOLD = 16  # images between two words on how far it is
+SHARD = 1 << 10  # least number of image files of a shard
+MOST_SHARDS = 64  # the directory of a zip is read again for each shard
+TOLD = 16  # images between two reports of progress
 
-Part = tuple[str, int, int]  # a split, where the part begins in it and where it ends
+Shard = tuple[str, int, int]  # a split, and the numbers of the shard's first image and of the one after its last
 
 
 class Spool:
-    """Fitted images in a file, one after the other, grey for as long as all of them are (if `channels` is 0).
+    """Images of one size in a file. If `channels` is 0, they are grey until the first coloured image is added.
 
     Attributes:
-        shape: of an image, (H, W, C); None before the first.
-        labels: of the images, so far.
-        starts: how many images stood before the first one of each split.
+        shape: of an image, (H, W, C); None before the first image.
+        labels: of the images added so far.
+        starts: the number of images before the first one of each split.
     """
 
     def __init__(self, file, size: int, channels: int, resize: str):
@@ -48,17 +48,17 @@ class Spool:
         self.starts: dict[str, int] = {}
 
     def add_all(self, source: Source, folder: Path, progress: bool) -> None:
-        """Add every image of a source; many image files are decoded by several processes.
+        """Add all images of a source. Many image files are decoded by several processes.
 
-        folder: where these put what they have decoded.
+        folder: for the processes' temporary files.
 
         Raises:
-            DataError: the source is unusable, holds no image, or several sizes while `size` is 0.
+            DataError: the source cannot be used, holds no image, or holds images of several sizes while `size` is 0.
         """
         total = sum(source.sizes.values())
         with Progress("images", total, " images", progress) as bar:
-            if isinstance(source, PictureSource) and total > PART and processors() > 1:
-                self.add_parts(source, folder, bar.advance)
+            if isinstance(source, PictureSource) and total > SHARD and processors() > 1:
+                self.add_shards(source, folder, bar.advance)
             else:
                 for split in source.sizes:
                     self.starts[split] = len(self.labels)
@@ -68,27 +68,27 @@ class Spool:
         if not self.labels:
             raise DataError(f"{source.description} holds no image that can be read: give another {named('data')}")
 
-    def add_parts(self, source: PictureSource, folder: Path, advance: Advance) -> None:
-        """Add every image of a source, part by part, after several processes have decoded and fitted them."""
-        step = max(PART, -(-sum(source.sizes.values()) // MOST_PARTS))
-        parts = [
+    def add_shards(self, source: PictureSource, folder: Path, advance: Advance) -> None:
+        """Add all images of a source, shard by shard, after several processes have decoded and fitted them."""
+        step = max(SHARD, -(-sum(source.sizes.values()) // MOST_SHARDS))
+        shards = [
             (split, start, min(start + step, size))
             for split, size in source.sizes.items()
             for start in range(0, size, step)
         ]
         with tempfile.TemporaryDirectory(dir=folder) as place:
             fitting = Fitting(source, self.size, self.channels, self.resize, Path(place))
-            do_all(fitting.fit, parts, advance)
-            for part in parts:
-                self.starts.setdefault(part[0], len(self.labels))
-                about = json.loads(fitting.file(part, "json").read_text())
+            do_all(fitting.fit, shards, advance)
+            for shard in shards:
+                self.starts.setdefault(shard[0], len(self.labels))
+                about = json.loads(fitting.file(shard, "json").read_text())
                 source.counts["skipped"] += about["skipped"]
                 labels = np.array(about["labels"], np.int16)
                 if labels.size:
                     shape = (len(labels), *about["shape"])
-                    for within, images in chunks(np.memmap(fitting.file(part, "bin"), np.uint8, "r", shape=shape)):
+                    for within, images in chunks(np.memmap(fitting.file(shard, "bin"), np.uint8, "r", shape=shape)):
                         self.add(images, labels[within], source.description)
-                fitting.file(part, "bin").unlink()
+                fitting.file(shard, "bin").unlink()
 
     def add(self, images: np.ndarray, labels: np.ndarray, description: str) -> None:
         """Add a block of images (N, H, W, C) and their labels (N,)."""
@@ -113,11 +113,11 @@ class Spool:
         self.labels.frombytes(labels.astype(np.int16).tobytes())
 
     def widen(self) -> None:
-        """Turn the images so far from grey into RGB: the first coloured one has come."""
+        """Convert the images added so far from grey to RGB, when the first coloured image is added."""
         size = self.shape[0]
         pixels = self.mapped().reshape(-1)
         self.shape = (size, size, 3)
-        # From the end, so that nothing is overwritten before it is read.
+        # From the end to the start, so that no pixel is overwritten before it is read.
         for stop in range(len(pixels), 0, -CHUNK):
             start = max(0, stop - CHUNK)
             self.file.seek(3 * start)
@@ -126,14 +126,17 @@ class Spool:
         self.file.seek(0, 2)
 
     def mapped(self) -> np.ndarray:
-        """The images, (N, H, W, C); they stay when the file is closed or deleted."""
+        """The images (N, H, W, C), mapped from the file; they remain readable after it is closed or deleted."""
         self.file.flush()
         return np.memmap(self.file, np.uint8, "r", shape=(len(self.labels), *self.shape))
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How the parts of a source are decoded and fitted, and the folder for what they give; it travels to processes."""
+    """How a process decodes and fits a shard of a source. It is pickled for the processes.
+
+    folder: where the shards' files are written.
+    """
 
     source: PictureSource
     size: int
@@ -141,18 +144,18 @@ class Fitting:
     resize: str
     folder: Path
 
-    def file(self, part: Part, ending: str) -> Path:
-        """What a part gave: its images, "bin", or what is to be known of them, "json"."""
-        split, start, _ = part
+    def file(self, shard: Shard, ending: str) -> Path:
+        """The file of a shard: its images with the ending "bin", their shape and labels with the ending "json"."""
+        split, start, _ = shard
         return self.folder / f"{split}-{start}.{ending}"
 
-    def fit(self, part: Part, advance: Advance) -> None:
-        """Write the images of a part."""
-        split, start, stop = part
+    def fit(self, shard: Shard, advance: Advance) -> None:
+        """Decode, fit and write the images of a shard."""
+        split, start, stop = shard
         source = copy.copy(self.source)
         source.counts = Counter()
         told = 0
-        with self.file(part, "bin").open("w+b") as file:
+        with self.file(shard, "bin").open("w+b") as file:
             spool = Spool(file, self.size, self.channels, self.resize)
             for images, labels in source.blocks(split, start, stop):
                 spool.add(images, labels, source.description)
@@ -161,18 +164,18 @@ class Fitting:
                     advance(TOLD)
         advance(stop - start - told)
         about = {"shape": spool.shape, "labels": spool.labels.tolist(), "skipped": source.counts["skipped"]}
-        self.file(part, "json").write_text(json.dumps(about))
+        self.file(shard, "json").write_text(json.dumps(about))
 
 
 def is_grey(images: np.ndarray) -> bool:
-    """Whether the channels of all images (N, H, W, C) are equal."""
+    """Whether in all images (N, H, W, C) the channels are equal."""
     first = images[..., 0]
     return all(np.array_equal(first, images[..., channel]) for channel in range(1, images.shape[-1]))
 
 
 def chunks(images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield images that are mapped from a file in parts that fit into memory."""
+    """Yield mapped images (N, H, W, C) in runs of at most CHUNK bytes, each with the slice of its rows."""
     step = max(1, CHUNK // images[0].size)
     for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        yield part, images[part]
+        rows = slice(start, start + step)
+        yield rows, images[rows]

@@ -1,7 +1,7 @@
-"""The small pieces that the architectures share.
+"""Layers that the architectures share.
 
-Feature maps are channels-last in memory throughout: a row of features becomes a map, and a map a row, without a copy.
-No activation works in place, since at the head of a residual branch it would overwrite the shortcut.
+Feature maps are channels-last in memory, so that rows of features and maps become each other without a copy. No
+activation works in place: at the start of a residual branch it would overwrite the shortcut's input.
 """
 
 import torch
@@ -13,20 +13,21 @@ from gan_core.ops.precision import upcast
 
 
 def halvings(size: int, smallest: int) -> int:
-    """How often a size is halved to come to `smallest` pixels or just above; 0 where that cannot be.
+    """How often a size must be halved to leave at least `smallest` pixels and less than twice as many.
 
-    At most one number leaves at least `smallest` and less than twice as many: 28 is 7 * 2^2 and 32 is 4 * 2^3
-    for a smallest of 4; 28 is 7 * 2^2 and 64 is 8 * 2^3 for one of 7.
+    0 if no number of halvings does. With `smallest` 4, 28 = 7 * 2^2 gives 2 and 32 = 4 * 2^3 gives 3; with 7,
+    28 = 7 * 2^2 gives 2 and 64 = 8 * 2^3 gives 3.
     """
     count = (size // smallest).bit_length() - 1
     return count if count > 0 and size % 2**count == 0 else 0
 
 
 def norm(kind: str, channels: int, num_classes: int = 0, batch: type[nn.Module] = BatchNorm2d) -> list[nn.Module]:
-    """A normalisation layer, or none: each has a scale and a shift per channel, as in the publications.
+    """A list of one normalisation layer with a scale and a shift per channel; an empty list for "none".
 
-    Layer and instance norm are group norms, of one group and of a group a channel: no sample sees another one.
-    Conditional batch norm has them for each of `num_classes`. `batch`: the class of batch norm, by the rank of x.
+    Layer norm is a group norm of one group, instance norm one of a group per channel; neither mixes samples.
+    Conditional batch norm has a scale and a shift for each of `num_classes`. `batch` is the class of batch norm for
+    the rank of x.
     """
     if kind == "none":
         return []
@@ -36,22 +37,22 @@ def norm(kind: str, channels: int, num_classes: int = 0, batch: type[nn.Module] 
 
 
 def biased(kind: str) -> bool:
-    """Whether a layer before this normalisation has a bias: a mean taken per channel would take it away again."""
+    """Whether a layer before this normalisation has a bias: subtracting the per-channel mean would cancel it."""
     return kind in ("none", "layer")
 
 
 def conv(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, or with stride 2 halves it."""
+    """A 3x3 convolution that keeps the size; with stride 2 it halves the size."""
     return Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
 
 
 def conv_halved(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, then the means of squares of 2x2."""
+    """A 3x3 convolution that keeps the size, followed by 2x2 mean pooling."""
     return HalvingConv2d(inputs, outputs, 3, padding=1)
 
 
 def doubled_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Twice the size by nearest neighbours, then a 3x3 convolution that keeps it."""
+    """Nearest-neighbour upsampling to twice the size, followed by a 3x3 convolution that keeps the size."""
     return DoublingConv2d(inputs, outputs, 3, padding=1)
 
 
@@ -71,39 +72,38 @@ def up(inputs: int, outputs: int, bias: bool = True) -> nn.ConvTranspose2d:
 
 
 class Labelled(nn.Module):
-    """A layer that takes the labels (B,) beside x, -1 for an unknown one; None where nothing in it looks at them."""
+    """A layer called with x and the labels (B,), -1 for an unknown label; None if none of its layers uses labels."""
 
 
 class ConditionalBatchNorm(Labelled):
-    """Batch norm with a scale and a shift a class: scale[y] * (x - mean) / std + shift[y], x (B, C) or (B, C, H, W).
+    """Batch norm with a scale and a shift per class: scale[y] * (x - mean) / std + shift[y], x (B, C) or (B, C, H, W).
 
-    De Vries et al. 2017, arXiv 1707.00683; as tables by class like those of Dumoulin et al. 2017, arXiv 1610.07629,
-    which stand over instance norm; in the generators of Miyato and Koyama 2018, arXiv 1802.05637. Mean and std, and
-    their running averages, are those of the batch whatever its labels: classes differ in scale and shift alone. An
-    unknown label has the mean of the classes' scales and that of their shifts.
+    De Vries et al. 2017, arXiv 1707.00683. The tables by class are those of Dumoulin et al. 2017, arXiv 1610.07629,
+    there with instance norm. Miyato and Koyama 2018, arXiv 1802.05637, use it in their generators. Mean, std and their
+    running averages are taken over the whole batch, so that classes differ in scale and shift only. An unknown label
+    gets the mean of all scales and the mean of all shifts.
     """
 
     def __init__(self, num_classes: int, channels: int, batch: type[nn.Module] = BatchNorm2d) -> None:
         super().__init__()
         self.normalise = batch(channels, affine=False)
-        # Tables, and no nn.Embedding: constraints and initial weights take every embedding for a weight matrix, and
-        # these are (K, C) scales and shifts, which are no more that than batch norm's are.
+        # Not nn.Embedding, which constraints and initialisation treat as a weight matrix: these are scales and shifts.
         self.scale = nn.Parameter(torch.ones(num_classes, channels))
         self.shift = nn.Parameter(torch.zeros(num_classes, channels))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         assert y is not None
         scale, shift = (rows(table, y).view(*x.shape[:2], *[1] * (x.ndim - 2)) for table in (self.scale, self.shift))
-        return torch.addcmul(shift, scale, self.normalise(x)).to(x.dtype)  # which autocast made wide
+        return torch.addcmul(shift, scale, self.normalise(x)).to(x.dtype)  # addcmul's result is float32 under autocast
 
 
 def rows(table: Tensor, y: Tensor) -> Tensor:
-    """The rows (B, C) of a table (K, C) at labels (B,); their mean, put last, is what -1 finds."""
+    """The rows (B, C) of a table (K, C) at labels (B,); label -1 gives the mean row, which is appended as the last."""
     return torch.cat([table, table.mean(0, keepdim=True)])[y]
 
 
 class Layers(nn.Sequential, Labelled):
-    """Layers one after the other, of which those that look at labels are told them."""
+    """A sequence of layers; those that are `Labelled` are called with the labels too."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         for layer in self:
@@ -130,14 +130,14 @@ class ToRow(nn.Module):
 
 
 class Pixels(nn.Module):
-    """The end of a generator: tanh, in float32 or wider."""
+    """The last layer of a generator: tanh, computed in at least float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(upcast(x))
 
 
 class Trunk(nn.Sequential):
-    """A critic below its linear heads: images (B, C, H, W) -> (B, features), the last activation included."""
+    """A critic without its linear heads: images (B, C, H, W) -> (B, features), the last activation included."""
 
     def __init__(self, *layers: nn.Module, features: int) -> None:
         super().__init__(*layers)

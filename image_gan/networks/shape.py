@@ -1,23 +1,21 @@
-"""What every architecture goes by."""
+"""The numbers that every architecture is built from."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The numbers from which an architecture makes its networks.
+    """The numbers that every architecture is built from.
 
     Attributes:
-        size: pixels a side.
-        channels: of an image, 1 or 3; of what a critic's trunk sees, with the planes of labels behind them.
-        width: base channels of the critic, as each architecture says; units of a layer for the mlp.
-        generator_width: base channels of the generator, likewise.
+        size: pixels a side of an image.
+        channels: of an image, 1 or 3; a critic's trunk that is shown labels as planes has as many channels more.
+        width: base channels of the critic; what they are the base of, each architecture says. Units a layer of mlp.
+        generator_width: base channels of the generator.
         critic_norm: "none", "batch", "layer" or "instance".
         generator_norm: "none", "batch" or "conditional".
-        num_classes: of the labels that a generator with conditional norm is told.
-        pool: how the resnet's critic ends, "mean" or "sum" over the pixels.
-        depth: hidden layers of the mlp, convolutions a stage of BEGAN; 0 for the published number.
-        skip: whether BEGAN's decoders show their first map to every stage.
+        num_classes: how many classes a generator with conditional norm is told apart.
+        depth: hidden layers of mlp, convolutions a stage of began; 0: the published number.
     """
 
     size: int
@@ -27,6 +25,4 @@ class Shape:
     critic_norm: str = "none"
     generator_norm: str = "batch"
     num_classes: int = 0
-    pool: str = "mean"
     depth: int = 0
-    skip: bool = False

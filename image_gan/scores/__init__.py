@@ -1,1 +1,1 @@
-"""Scores of images by named features."""
+"""Scores of images by the features of a named backbone."""

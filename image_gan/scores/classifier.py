@@ -1,7 +1,7 @@
-"""A small network that learns the very images that it will judge: their labels, or else how they were rotated.
+"""A small network trained on the data set whose samples it scores, to predict labels or rotations.
 
-Its features know what tells garments or digits apart, where those of a network for photographs may not; it is trained
-in well under a minute, once a data set.
+Its features separate the classes of the data, such as garments or digits, which a network trained on photographs may
+not. Training takes less than a minute, once for each data set.
 """
 
 import sys
@@ -22,18 +22,18 @@ from gan_core.storage.cache import cache_root, kept
 from gan_core.storage.sealed import DamagedError, verify
 from image_gan.dataset.dataset import ImageSet
 
-FORMAT = 1  # of the cached weights: raise it with any change to the network or its training
+FORMAT = 1  # in the name of the cached weights: raise it with any change to the network or its training
 TASKS = ("classifier", "rotation")
 FEATURES = 64
 STEPS, BATCH, RATE = 900, 64, 1e-2
-MAX_IMAGES = 20_000  # to train on
+MAX_IMAGES = 20_000  # training images used, at most
 WEIGHTS_FILE = "weights.safetensors"
 
 
 class Classifier(nn.Module):
     """uint8 images (B, C, H, W) -> features (B, 64) and logits (B, K): three convolutions and a linear layer.
 
-    The first strides where images are larger than 32 pixels, so that all sizes cost about the same.
+    The first convolution has a stride for images larger than 32 pixels, so that all sizes cost about the same.
     """
 
     def __init__(self, channels: int, size: int, classes: int) -> None:
@@ -61,14 +61,14 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in eval mode, on the CPU, and the share of test images it is right about (None: none has a label)."""
+    """A network in eval mode on the CPU, and its accuracy on test images; None if no test image has a label."""
 
     net: Classifier
     accuracy: float | None
 
     @torch.no_grad()
     def classes_of(self, images: np.ndarray) -> np.ndarray:
-        """The likeliest label of each of images (N, H, W, C) uint8, perhaps mapped from a file: (N,) int64."""
+        """The most probable label (N,) int64 of each image (N, H, W, C) uint8; images may be mapped from a file."""
         device = next(self.net.parameters()).device
         found = [np.empty(0, np.int64)]
         for start in range(0, len(images), BATCH * 4):
@@ -78,13 +78,13 @@ class Trained:
 
 
 def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) -> Trained:
-    """The network of a set of images, trained on the first use and kept in the cache.
+    """The network for a set of images, trained on the first use and then cached.
 
-    task: `classifier`, which learns the labels, or `rotation`, which learns by how many quarter turns an image was
-    rotated (Gidaris et al. 2018, arXiv 1803.07728). The same seed gives the same network, on the same kind of machine.
+    task: `classifier` predicts the labels; `rotation` predicts by how many quarter turns an image was rotated (Gidaris
+    et al. 2018, arXiv 1803.07728). The same seed gives the same network on the same kind of machine.
 
     Raises:
-        UsageError: the images have fewer than two different labels.
+        UsageError: the task is `classifier`, and the images have fewer than two different labels.
     """
     _, size, _, channels = images.train.shape
     classes = 4
@@ -125,16 +125,16 @@ def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) ->
 
 
 def new_network(channels: int, size: int, classes: int, seed: int) -> Classifier:
-    """A network whose initial weights follow from the seed; torch's global generators stay as they are."""
+    """A network with initial weights drawn from the seed. torch's global generators are not changed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return Classifier(channels, size, classes)
 
 
 def train(net: Classifier, task: str, images: ImageSet, seed: int) -> None:
-    """Train a network on at most 20,000 of the training images, shifted by up to a pixel in 32.
+    """Train a network on at most MAX_IMAGES training images, shifted at random by up to one pixel in 32.
 
-    Images are not mirrored: the features would not know a mirrored digit from a digit.
+    Images are not mirrored: the features must distinguish a mirrored digit from a digit.
     """
     from tqdm import tqdm
 
@@ -164,7 +164,10 @@ def train(net: Classifier, task: str, images: ImageSet, seed: int) -> None:
 
 
 def batches(usable: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield STEPS batches of indices, epoch by epoch; a batch has at least two, and at most all."""
+    """Yield STEPS batches of the usable indices, in a new random order for each epoch.
+
+    A batch has BATCH indices, or all of them if there are fewer; a single index is repeated.
+    """
     order = usable[:0]
     for _ in range(STEPS):
         while len(order) < min(BATCH, max(2, len(usable))):
@@ -175,7 +178,7 @@ def batches(usable: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray
 
 @torch.no_grad()
 def count_right(net: Classifier, task: str, images: ImageSet) -> tuple[int, int]:
-    """On how many test images the network is right, and of how many; each is rotated all four ways for `rotation`."""
+    """The numbers of correct predictions and of predictions on test images; `rotation` predicts all four rotations."""
     device = next(net.parameters()).device
     right = total = 0
     for start in range(0, len(images.test), BATCH * 4):
@@ -192,18 +195,18 @@ def count_right(net: Classifier, task: str, images: ImageSet) -> tuple[int, int]
 
 
 def channels_first(images: np.ndarray) -> Tensor:
-    """Images (B, H, W, C), perhaps mapped from a file, as (B, C, H, W)."""
+    """Images (B, H, W, C) as a tensor (B, C, H, W); images may be mapped from a file."""
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
 
 
 def rotated(images: Tensor, turns: Tensor) -> Tensor:
-    """Images (B, C, S, S), each by its own number of quarter turns (B,)."""
+    """Images (B, C, S, S), each rotated by its own number of quarter turns (B,)."""
     every = torch.stack([images.rot90(turn, (2, 3)) for turn in range(4)])
     return every[turns, torch.arange(len(images))]
 
 
 def shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """Images (B, C, H, W) moved by some pixels, their edges repeated."""
+    """Images (B, C, H, W) shifted by numbers of pixels; the edges are repeated."""
     rows = (torch.arange(images.shape[2]) - down).clamp(0, images.shape[2] - 1)
     columns = (torch.arange(images.shape[3]) - right).clamp(0, images.shape[3] - 1)
     return images[:, :, rows][:, :, :, columns]

@@ -1,4 +1,4 @@
-"""Scores of images class by class, beside those of labels and codes that `gan_core.evaluation.label_scores` has."""
+"""The Frechet distance class by class. Scores of labels and codes are in `gan_core.evaluation.label_scores`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,17 @@ from gan_core.storage.sealed import DamagedError, verify
 from gan_core.text import plain
 from image_gan.dataset.dataset import ImageSet
 from image_gan.scores.backbones import Backbone
-from image_gan.scores.metrics import frechet, moments
+from image_gan.scores.metrics.base import moments
+from image_gan.scores.metrics.frechet import frechet
 from image_gan.scores.report import LEAST, MAX_REFERENCE, MAX_SAMPLES, chosen, digest, distance_name
 
-FORMAT = 1  # of what is cached: raise it with any change to what is measured
-SHOWN = 12  # classes in a table: the farthest ones where there are more
+FORMAT = 1  # in the keys of the cache: raise it with any change to what is measured
+SHOWN = 12  # classes in a table; of more classes the farthest are shown
 
 
 @dataclass(frozen=True)
 class ClassReference:
-    """What the real images of a class are to a backbone.
+    """What a backbone computes of the real images of a class.
 
     num: training images behind mean (D,) and covariance (D, D), float64. features: of test images, (M, D) float32.
     """
@@ -34,11 +35,11 @@ class ClassReference:
 
 
 class IntraClass:
-    """The Frechet distance of the samples of each class to the training images of that class, by one backbone.
+    """The Frechet distance between the samples and the training images of each class, by one backbone.
 
-    Its mean over the classes is the intra FID of Miyato and Koyama 2018, arXiv 1802.05637, section 5.1, by the features
-    of whatever backbone: a generator that ignores labels, or shows one image a class, is far from real ones.
-    What is measured of real images is kept in the cache, a folder for each class.
+    Its mean over the classes is the intra FID of Miyato and Koyama 2018, arXiv 1802.05637, section 5.1, if the backbone
+    is Inception. It is large if a generator ignores labels, or shows a single image per class. The features of real
+    images are cached, one folder per class.
     """
 
     def __init__(self, images: ImageSet, backbone: Backbone) -> None:
@@ -46,15 +47,15 @@ class IntraClass:
         self.key = digest("intra-class", str(FORMAT), images.fingerprint, backbone.fingerprint)
 
     def score(self, samples: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-        """The object under `intra_frechet` for samples (N, H, W, C) uint8 and the labels (N,) that were asked for.
+        """The object under `intra_frechet` for samples (N, H, W, C) uint8 and the labels (N,) they were drawn for.
 
-        "mean": over the classes of which there are two samples and two training images at least.
-        "floor": the same of test images, at most as many as there are samples of each class, over the classes that
-            have two; "num_floor" of each may be smaller than its "num", and its floor is then too high to compare.
-        None where no class can be measured.
+        "mean": the mean over the classes with at least two samples and two training images.
+        "floor": the same for test images, at most as many as there are samples of each class, over the classes with at
+            least two. If a class's "num_floor" is smaller than its "num", its floor is too high to compare.
+        None if no class can be measured.
 
         Raises:
-            UsageError: the samples are of another shape than the real images.
+            UsageError: the samples have another shape than the real images.
         """
         shape = self.images.train.shape[1:]
         if samples.shape[1:] != shape:
@@ -63,7 +64,7 @@ class IntraClass:
         return self.score_features(self.backbone(samples)[0], labels)
 
     def score_features(self, features: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
-        """The same for the features (N, D) of samples."""
+        """The same for the features (N, D) of samples and their labels (N,)."""
         per_class = {}
         for label, name in enumerate(self.images.classes):
             own = features[labels == label]
@@ -104,7 +105,7 @@ class IntraClass:
 
 
 def read_reference(folder: Path) -> ClassReference | None:
-    """The reference of a class in a folder of the cache, or None where it is missing or damaged."""
+    """The reference of a class in a folder of the cache; None if it is missing or damaged."""
     try:
         verify(folder)
         with np.load(folder / "reference.npz", allow_pickle=False) as arrays:
@@ -114,19 +115,20 @@ def read_reference(folder: Path) -> ClassReference | None:
 
 
 def of_class(images: np.ndarray, labels: np.ndarray, label: int, num: int) -> np.ndarray:
-    """At most so many of the images (N, H, W, C) that have a label, always the same ones."""
+    """At most `num` of the images (N, H, W, C) with a label, the same ones every time."""
     return images[chosen(np.flatnonzero(labels == label), num)]
 
 
 def table(report: dict[str, Any]) -> str:
-    """A label report for people, with the distances of each class where it has them."""
+    """A label report for people, with the distances of each class if the report has them."""
     if "intra_frechet" not in report:
         return label_scores.table(report)
-    return "\n".join([part for part in (label_scores.table(report), intra_table(report["intra_frechet"])) if part])
+    tables = label_scores.table(report), intra_table(report["intra_frechet"])
+    return "\n".join([text for text in tables if text])
 
 
 def intra_table(scores: dict[str, Any]) -> str:
-    """The distances of each class, the farthest ones where there are many, and what they are biased by."""
+    """The distances of each class for people, of many classes the farthest, with a sentence on their bias."""
     per_class, d = scores["per_class"], scores["num_features"]
     shown = list(per_class)
     if len(shown) > SHOWN:
@@ -148,7 +150,7 @@ def intra_table(scores: dict[str, Any]) -> str:
 
 
 def biased(d: int, num: int) -> str:
-    """What a Frechet distance at so few images is worth."""
+    """A sentence on the bias of a Frechet distance of d features at `num` images of a class."""
     few = f"; {num:,} are fewer than the features, so much of it may be bias" if num < d else ""
     return (
         f"It is biased upward at small n, by a term that grows like d(d + 1) / (2n), here d = {d:,} and n = {num:,} of "

@@ -1,7 +1,7 @@
-"""Networks that others trained on ImageNet: the definitions only, for weights in files.
+"""Definitions of published networks that were trained on ImageNet; their weights are read from files.
 
-Both take uint8 images (B, C, H, W), C = 1 or 3, prepare them as their own evaluation does, and give features (B, D) and
-logits (B, K). Modules bear the names that they have in the files.
+Both map uint8 images (B, C, H, W), C = 1 or 3, to features (B, D) and logits (B, K), and preprocess images as their
+authors' evaluation does. The modules' names are those in the files of weights.
 """
 
 from collections.abc import Callable
@@ -26,17 +26,17 @@ class Conv(nn.Module):
 
 
 def mean3(x: Tensor) -> Tensor:
-    """Means over 3x3, of the pixels inside the image only: TensorFlow's way, and not PyTorch's default."""
+    """3x3 mean pooling that counts only pixels inside the image, as TensorFlow does; PyTorch's default differs."""
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 def max3(x: Tensor) -> Tensor:
-    """The highest of 3x3."""
+    """3x3 max pooling."""
     return F.max_pool2d(x, 3, 1, 1)
 
 
 class BlockA(nn.Module):
-    """35x35 pixels: 1x1, 5x5, twice 3x3, and a pooled branch."""
+    """A block at 35x35 pixels with four branches: 1x1, 5x5, two 3x3, and pooling."""
 
     def __init__(self, inputs: int, pooled: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class BlockA(nn.Module):
 
 
 class BlockB(nn.Module):
-    """35x35 -> 17x17 pixels."""
+    """A block from 35x35 to 17x17 pixels."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-    """17x17 pixels: 1x1, 7x7 and twice 7x7 as rows and columns, and a pooled branch."""
+    """A block at 17x17 pixels with four branches: 1x1, 7x7 and two 7x7 factored into 1x7 and 7x1, and pooling."""
 
     def __init__(self, inputs: int, c: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
-    """17x17 -> 8x8 pixels."""
+    """A block from 17x17 to 8x8 pixels."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """8x8 pixels: 1x1, forked 3x3, 3x3 that then forks, and a pooled branch, which pools as it is told."""
+    """A block at 8x8 pixels with four branches: 1x1, a forked 3x3, a 3x3 followed by a fork, and pooling by `pool`."""
 
     def __init__(self, inputs: int, pool: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -126,15 +126,15 @@ class BlockE(nn.Module):
 
 
 class Inception(nn.Module):
-    """FID's Inception-v3: Szegedy et al. 2015 (arXiv 1512.00567), as TensorFlow's graph of 2015-12-05 has it.
+    """FID's Inception-v3: Szegedy et al. 2015 (arXiv 1512.00567), as in TensorFlow's graph of 2015-12-05.
 
-    It differs from the Inception-v3 of model zoos in the mean pooling of blocks A, C and the first E (the image's own
-    pixels only), in the max pooling of the last E, and in 1,008 outputs. Features: the mean over the last 8x8 pixels,
-    2048-d. Logits are without the bias, as the code of the Inception Score has them.
+    It differs from the Inception-v3 of model zoos in three points: the mean pooling of blocks A, C and the first E
+    counts only pixels inside the image, the last E has max pooling, and there are 1,008 outputs. The features are the
+    means over the last 8x8 pixels, 2048-d. The logits have no bias, as in the code of the Inception Score.
 
-    Images are resized to 299x299 by bilinear interpolation without antialiasing, with half-pixel centres, as
-    pytorch-fid does; the graph of 2015 placed pixels by their corners, which moves a score slightly. Then they are
-    scaled to [-1, 1]; grey is repeated to three channels.
+    Images are resized to 299x299 by bilinear interpolation without antialiasing and with half-pixel centres, as in
+    pytorch-fid. The graph of 2015 aligned the corners of pixels instead, which changes scores slightly. The values are
+    then scaled to [-1, 1]; grey images are repeated to three channels.
     """
 
     def __init__(self) -> None:
@@ -161,9 +161,9 @@ class Inception(nn.Module):
 
 
 class SameConv(nn.Conv2d):
-    """A convolution without bias whose output is ceil(size / stride) pixels wide.
+    """A convolution without bias whose output has ceil(size / stride) pixels a side.
 
-    TensorFlow's padding: where the two sides cannot be equal, the right and the bottom get one pixel more.
+    The padding is TensorFlow's "SAME": if it cannot be equal, the right and the bottom get one pixel more.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -178,7 +178,7 @@ class SameConv(nn.Conv2d):
 
 
 class Bottleneck(nn.Module):
-    """Expand by 1x1, filter each channel, project by 1x1; a shortcut where the shape stays."""
+    """A 1x1 expansion, a depthwise convolution and a 1x1 projection; with a shortcut if the shape is kept."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -200,11 +200,11 @@ class Bottleneck(nn.Module):
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0: Tan and Le 2019 (arXiv 1905.11946), without squeeze-and-excitation, with ReLU6.
 
-    Features: the mean over the last 7x7 pixels, 1280-d. Images are resized to 224x224 by bilinear interpolation, then
-    (x - 127) / 128; grey is repeated to three channels.
+    The features are the means over the last 7x7 pixels, 1280-d. Images are resized to 224x224 by bilinear
+    interpolation and scaled as (x - 127) / 128; grey images are repeated to three channels.
     """
 
-    # (how many, output channels, kernel, stride of the first, expansion)
+    # (number of blocks, output channels, kernel, stride of the first block, expansion)
     STAGES = (
         (1, 16, 3, 1, 1), (2, 24, 3, 2, 6), (2, 40, 5, 2, 6), (3, 80, 3, 2, 6), (3, 112, 5, 1, 6), (4, 192, 5, 2, 6),
         (1, 320, 3, 1, 6),
@@ -230,6 +230,6 @@ class EfficientNetLite0(nn.Module):
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """uint8 images (B, 1 or 3, H, W) as float32 (B, 3, size, size), in [0, 255]."""
+    """Resize uint8 images (B, 1 or 3, H, W) to float32 (B, 3, size, size) in [0, 255]."""
     x = images.float().expand(-1, 3, -1, -1)
     return F.interpolate(x, (size, size), mode="bilinear", align_corners=False)

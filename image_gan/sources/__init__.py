@@ -1,1 +1,1 @@
-"""Where images come from, one format a file."""
+"""Where images come from. Each format is one file that registers how it is opened."""

@@ -1,6 +1,6 @@
-"""Images that are published as arrays: MNIST's idx files, CIFAR-10's binary version, .npz files.
+"""What the formats of image arrays share: MNIST's idx files, CIFAR-10's binary version, .npz files.
 
-They are read in large blocks and never as a whole. Every header is checked before memory is taken for what it promises.
+Arrays are read in blocks, never as a whole. Headers are checked before memory is allocated for what they promise.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[BinaryIO]:
-    """A file that is open for reading, through gzip where it begins so."""
+    """A file open for reading; if it starts with gzip's magic number, it is decompressed."""
     name = printable(path)
     check_file(name, path, give_images())
     with naming(name, give_images()), path.open("rb") as raw:
@@ -36,21 +36,21 @@ def take(stream: BinaryIO, count: int, name: str) -> bytes:
     """Exactly `count` bytes of a stream.
 
     Raises:
-        DataError: it ends before.
+        DataError: the stream ends before.
     """
-    parts = []
+    pieces = []
     for start in range(0, count, BLOCK):
-        parts.append(stream.read(min(BLOCK, count - start)))
-        if len(parts[-1]) < min(BLOCK, count - start):
+        pieces.append(stream.read(min(BLOCK, count - start)))
+        if len(pieces[-1]) < min(BLOCK, count - start):
             raise DataError(CUT_SHORT.format(name))
-    return b"".join(parts)
+    return b"".join(pieces)
 
 
 def check_promise(promised: int, path: Path, packed: bool, name: str) -> None:
     """Refuse a header that promises more bytes than its file can hold.
 
     Raises:
-        DataError: it does.
+        DataError: the file is too small.
     """
     size = path.stat().st_size
     if promised > (most_unpacked(size) if packed else size):
@@ -58,18 +58,22 @@ def check_promise(promised: int, path: Path, packed: bool, name: str) -> None:
 
 
 def check_end(stream: BinaryIO, name: str) -> None:
-    """Refuse a stream that goes on after what its header promises."""
+    """Refuse a stream with bytes beyond those that its header promises.
+
+    Raises:
+        DataError: there are such bytes.
+    """
     if stream.read(1):
         raise DataError(f"{name} is longer than its header says: fetch it again")
 
 
 def numbered(labels: list[np.ndarray]) -> tuple[str, ...]:
-    """Names of classes that have none: their numbers, up to the largest label; () where nothing is labelled."""
-    return tuple(map(str, range(max(int(part.max(initial=UNKNOWN)) for part in labels) + 1)))
+    """The numbers from 0 to the largest label as names of classes; () if no image is labelled."""
+    return tuple(map(str, range(max(int(some.max(initial=UNKNOWN)) for some in labels) + 1)))
 
 
 def labels_at(labels: np.ndarray | None, start: int, count: int) -> np.ndarray:
-    """The labels of `count` images from `start` on; UNKNOWN where there are none."""
+    """`count` of the labels (N,), beginning with number `start`; all UNKNOWN if `labels` is None."""
     return np.full(count, UNKNOWN, np.int16) if labels is None else labels[start : start + count]
 
 
@@ -77,7 +81,7 @@ def check_labels(labels: np.ndarray, classes: int, name: str) -> np.ndarray:
     """The labels (N,) as int16.
 
     Raises:
-        DataError: one is neither UNKNOWN nor in [0, classes).
+        DataError: a label is neither UNKNOWN nor in [0, classes).
     """
     if labels.size and not (labels.min() >= UNKNOWN and labels.max() < classes):
         raise DataError(
@@ -88,7 +92,11 @@ def check_labels(labels: np.ndarray, classes: int, name: str) -> np.ndarray:
 
 
 def check_splits(labels: dict[str, np.ndarray], sizes: dict[str, int], name: str) -> None:
-    """Refuse labels of only some of the splits that hold images."""
+    """Refuse labels for some of the splits that hold images, but not for all of them.
+
+    Raises:
+        DataError: a split that holds images has no labels, and another one has.
+    """
     for split in (split for split, size in sizes.items() if size and labels and split not in labels):
         raise DataError(
             f"{name} has labels for its {next(iter(labels))} images, but none for its {split} images: add those, or "
@@ -96,11 +104,11 @@ def check_splits(labels: dict[str, np.ndarray], sizes: dict[str, int], name: str
         )
 
 
-def digest_of(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> str:
-    """SHA-256 of the classes and of the SHA-256 of each file of each split."""
+def digest_of(files: dict[str, list[Path]], classes: tuple[str, ...]) -> str:
+    """The SHA-256 of the class names and of the SHA-256 of each split's files."""
     digest = hashlib.sha256(repr(classes).encode())
-    for split, files in parts.items():
-        for path in files:
+    for split, paths in files.items():
+        for path in paths:
             with naming(printable(path), give_images()):
                 digest.update(f"{split} {sha256(path)}\n".encode())
     return digest.hexdigest()

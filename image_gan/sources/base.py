@@ -1,19 +1,95 @@
-"""What a source of images is."""
+"""What a source of images is, and the registry of what opens them."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from gan_core.errors import DataError, named
 from gan_core.labels import MAX_CLASSES
+from gan_core.storage.inputs import check_file, naming, path_of
+from gan_core.text import printable
 from image_gan.sources.decode import BadImageError, decode, reading
 
 SPLITS = ("train", "test")
 Block = tuple[np.ndarray, np.ndarray]  # images (N, H, W, C) uint8, C = 1 or 3; labels (N,) int16
-Picture = tuple[str, int, Callable[[], bytes]]  # name for messages, label, what reads the image file
+Picture = tuple[str, int, Callable[[], bytes]]  # name for messages, label, function that reads the image file
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The value of the option `data`, and how images are to be read.
+
+    Attributes:
+        spec: the value of the option `data`.
+        max_pixels: larger images must be refused before they are decoded.
+        bad_images: "error" or "skip", for an image file that cannot be decoded.
+    """
+
+    spec: str
+    max_pixels: int
+    bad_images: str
+
+    @cached_property
+    def path(self) -> Path:
+        """The file or folder that `spec` names.
+
+        Raises:
+            DataError: it does not exist or may not be read.
+        """
+        path = path_of(self.spec, give_images())
+        name = printable(path)
+        with naming(name, give_images()):
+            if not path.is_dir():
+                check_file(name, path, give_images())
+        return path
+
+    def is_file(self, *endings: str) -> bool:
+        """Whether `path` is a file whose name has one of these endings, in lower or upper case."""
+        return self.path.suffix.lower() in endings and not self.path.is_dir()
+
+
+@dataclass(frozen=True)
+class Opener:
+    """A kind of source.
+
+    Attributes:
+        name: of the kind.
+        order: openers are asked in rising order; the first one that returns a source wins.
+        open: returns the source, or None if what was asked for is of another kind. Raises DataError if it is of this
+            kind and cannot be used.
+    """
+
+    name: str
+    order: int
+    open: Callable[[Asked], "Source | None"]
+
+
+OPENERS: dict[str, Opener] = {}
+
+
+def opener(name: str, *, order: int) -> Callable[[Callable[[Asked], "Source | None"]], Callable]:
+    """A decorator that registers a function as the `Opener` of that name.
+
+    Openers that know their data by `spec` alone have an order below 30, since `Asked.path` raises an error for a
+    `spec` that is no file.
+
+    Raises:
+        ValueError: the name or the order is taken.
+    """
+    for other in OPENERS.values():
+        if name == other.name or order == other.order:
+            raise ValueError(f"opener {name!r}, order {order}: {other.name!r} has order {other.order}; take others")
+
+    def register(function: Callable[[Asked], "Source | None"]) -> Callable:
+        OPENERS[name] = Opener(name, order, function)
+        return function
+
+    return register
 
 
 def give_images() -> str:
@@ -25,14 +101,15 @@ def give_images() -> str:
 
 
 class Source(ABC):
-    """Images that can be read as often as needed.
+    """Images that can be read any number of times.
 
     Attributes:
-        description: for people.
-        classes: the names of the labels 0, 1, ...; () where nothing is labelled.
-        sizes: how many images there are of "train", and of "test" where the data has a test set of its own.
-        counts: of what was met so far: images "skipped" because they cannot be decoded.
-        paths: of the files that settle the fingerprint; () where others do.
+        description: what people are told of the source.
+        classes: the names of the labels 0, 1, ...; () if no image is labelled.
+        sizes: the number of "train" images, and of "test" images if the data has its own test set.
+        counts: what was met while reading: "skipped" counts images that cannot be decoded.
+        paths: files whose identity, size and time stand for the content, so that `fingerprint` need not be computed
+            again; () if there are no such files.
     """
 
     paths: Sequence[str | Path] = ()
@@ -49,7 +126,7 @@ class Source(ABC):
 
     @abstractmethod
     def blocks(self, split: str) -> Iterator[Block]:
-        """Yield the images of a split of `sizes`, in order, in blocks of one size each.
+        """Yield the images of a split of `sizes` in order, in blocks of images of one size.
 
         Raises:
             DataError: the data is damaged or unreadable.
@@ -57,14 +134,14 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the content, labels and class names in hexadecimal: the same on every machine.
+        """The SHA-256 of the content, the labels and the class names in hexadecimal, the same on every machine.
 
-        progress: whether to show how far it is, where that takes long.
+        progress: show a progress bar if it takes long.
         """
 
 
 class PictureSource(Source):
-    """Image files, decoded one by one."""
+    """Image files that are decoded one by one."""
 
     def __init__(
         self, description: str, classes: tuple[str, ...], sizes: dict[str, int], max_pixels: int, bad_images: str
@@ -75,7 +152,7 @@ class PictureSource(Source):
 
     @abstractmethod
     def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
-        """Yield each image file of a split, from the one with number `start` to before `stop`."""
+        """Yield the image files of a split with numbers from `start` up to, but not including, `stop`."""
 
     def blocks(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         for name, label, read in self.pictures(split, start, stop):
@@ -91,5 +168,5 @@ class PictureSource(Source):
 
 
 def counted(sizes: dict[str, int]) -> str:
-    """How many images, in words."""
+    """The number of images in each split, in words."""
     return ", ".join(f"{sizes[split]:,} {split}" for split in SPLITS if split in sizes) + " images"

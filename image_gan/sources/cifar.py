@@ -1,4 +1,4 @@
-"""CIFAR-10's binary batches."""
+"""CIFAR-10's binary version."""
 
 import math
 from collections.abc import Iterator
@@ -10,17 +10,20 @@ from gan_core.errors import DataError
 from gan_core.storage.inputs import check_file, naming
 from gan_core.text import printable
 from image_gan.sources.arrays import BLOCK, check_labels, digest_of
-from image_gan.sources.base import Block, Source, counted, give_images
+from image_gan.sources.base import Asked, Block, Source, counted, give_images, opener
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
-CIFAR_SHAPE = (3, 32, 32)  # channels first, after a byte with the label
+CIFAR_SHAPE = (3, 32, 32)  # channels first; a byte with the label stands before it
 CIFAR_RECORD = 1 + math.prod(CIFAR_SHAPE)
-CLASSES_LIMIT = 1 << 16  # bytes of the list of their names
+CLASSES_LIMIT = 1 << 16  # bytes of batches.meta.txt
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 class CifarSource(Source):
-    """CIFAR-10's binary version (Krizhevsky 2009): records of a label and 32 x 32 RGB, a plane a channel."""
+    """CIFAR-10's binary version (Krizhevsky 2009): records of a label byte and the planes R, G, B of 32 x 32 bytes.
+
+    files: the batches of each split. folder: where batches.meta.txt may be, which names the classes.
+    """
 
     def __init__(self, files: dict[str, list[Path]], description: str, folder: Path):
         self.files = {split: paths for split, paths in files.items() if paths}
@@ -28,7 +31,7 @@ class CifarSource(Source):
         super().__init__(f"{description} ({counted(sizes)})", cifar_classes(folder / "batches.meta.txt"), sizes)
 
     def records(self, path: Path) -> int:
-        """How many images a file holds."""
+        """The number of images in a batch."""
         size = check_file(printable(path), path, give_images())
         if size % CIFAR_RECORD:
             raise DataError(
@@ -50,8 +53,27 @@ class CifarSource(Source):
         return digest_of(self.files, self.classes)
 
 
+@opener("cifar-10", order=30)
+def open_cifar(asked: Asked) -> Source | None:
+    """A folder of batches, a folder that contains CIFAR-10's own folder, or one batch."""
+    path = asked.path
+    name = printable(path)
+    with naming(name, give_images()):
+        if asked.is_file(".bin"):
+            return CifarSource({"train": [path], "test": []}, name, path.parent)
+        if not path.is_dir():
+            return None
+        folder = path / CIFAR_FOLDER if (path / CIFAR_FOLDER).is_dir() else path
+        files = {"train": sorted(folder.glob("data_batch_*.bin")), "test": sorted(folder.glob("test_batch.bin"))}
+        return CifarSource(files, name, folder) if files["train"] else None
+
+
 def cifar_classes(path: Path) -> tuple[str, ...]:
-    """The names of the classes, from CIFAR-10's own list where it lies beside the batches."""
+    """The names of the classes in batches.meta.txt; CIFAR-10's own if there is no such file.
+
+    Raises:
+        DataError: the file has not ten names.
+    """
     if not path.is_file():
         return CIFAR_CLASSES
     with naming(printable(path), give_images()), path.open("rb") as file:

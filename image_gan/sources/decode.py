@@ -1,7 +1,7 @@
-"""Image files to arrays, and arrays to the size and channels that a run asked for, by Pillow.
+"""Decodes image files with Pillow, and fits arrays to a size and a number of channels.
 
-Everywhere in this package an image is (H, W, C) uint8 and a block of images of one size is (N, H, W, C),
-channels last, C = 1 for grey or 3 for RGB.
+In this package an image is (H, W, C) uint8 and a block of images of one size is (N, H, W, C), with C = 1 for grey or 3
+for RGB.
 """
 
 import io
@@ -14,8 +14,16 @@ import numpy as np
 from gan_core.errors import DataError, named
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")  # others of Pillow's are rare and run more code
-STRIP = 1 << 20  # pixels that are converted at a time
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "PPM",
+    "TIFF",
+)  # Pillow's other formats are rare and a larger surface for attacks
+STRIP = 1 << 20  # pixels converted at a time
 
 
 def mend_or_skip() -> str:
@@ -29,7 +37,7 @@ class BadImageError(DataError):
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what goes wrong while an image is read and decoded into one sentence that names it."""
+    """Turn any error of reading and decoding an image into a BadImageError whose one sentence names the image."""
     try:
         yield
     except BadImageError:
@@ -41,10 +49,10 @@ def reading(name: str) -> Iterator[None]:
 
 
 def check_bytes(count: int, name: str, max_pixels: int) -> None:
-    """Refuse an image file of more bytes than `max_pixels` of four channels have, before it is read.
+    """Refuse an image file of more bytes than `max_pixels` pixels of four channels and a megabyte, before it is read.
 
     Raises:
-        BadImageError: it has more.
+        BadImageError: the file is larger.
     """
     if count > 4 * max_pixels + (1 << 20):
         raise BadImageError(
@@ -53,33 +61,33 @@ def check_bytes(count: int, name: str, max_pixels: int) -> None:
 
 
 def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
-    """The image in a file: (H, W, 1) where its mode is grey, else (H, W, 3); uint8.
+    """Decode an image file to uint8, (H, W, 1) if its mode is grey, else (H, W, 3).
 
-    It is turned upright as its EXIF data says, transparent parts are laid on white, of 16 bits the upper 8 are kept,
-    and of several frames the first.
+    The image is turned upright according to its EXIF data and laid on white where it is transparent. Of 16 bits the
+    upper 8 are kept, of several frames the first one.
 
     Args:
         content: the bytes of the file.
         name: of the file, for messages.
-        max_pixels: larger images are refused by their header, before memory is taken for them.
+        max_pixels: an image whose header states more pixels is refused before memory is allocated for it.
 
     Raises:
-        BadImageError: the file is too large, cut short, damaged, or no image.
+        BadImageError: the file is too large, cut short, damaged or not an image.
     """
     from PIL import Image, ImageOps
 
     check_bytes(len(content), name, max_pixels)
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # Pillow's own limit, in favour of ours
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `max_pixels` replaces Pillow's own limit
     try:
         with reading(name), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, which are of no interest here
+            warnings.simplefilter("ignore")  # about odd metadata, which is not used
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise BadImageError(
                         f"{name} has {image.width} x {image.height} pixels, more than "
                         f"{named('max_pixels', max_pixels)}: raise that if the file can be trusted, or {mend_or_skip()}"
                     )
-                ImageOps.exif_transpose(image, in_place=True)  # it would copy what needs no turning
+                ImageOps.exif_transpose(image, in_place=True)  # without in_place, an upright image is copied
                 array = flattened(image, name)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -96,7 +104,7 @@ def flattened(image, name: str) -> np.ndarray:
             raise BadImageError(f"{name} holds samples of 32 bits: save it with 8 bits a channel, or {mend_or_skip()}")
         return (samples >> 8).astype(np.uint8)
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    # A strip at a time: the steps in between, of the whole, would take several times the memory of the result.
+    # Strip by strip, since the intermediate images of the whole would need several times the result's memory.
     flat = np.empty((image.height, image.width, 3)[: 2 if mode == "L" else 3], np.uint8)
     rows = max(1, STRIP // image.width)
     for top in range(0, image.height, rows):
@@ -106,7 +114,7 @@ def flattened(image, name: str) -> np.ndarray:
 
 
 def on_white(image, mode: str):
-    """A Pillow image in mode L or RGB, its transparent parts laid on white."""
+    """A Pillow image in mode L or RGB, laid on white where it is transparent."""
     from PIL import Image
 
     if not image.has_transparency_data:
@@ -118,15 +126,15 @@ def on_white(image, mode: str):
 
 
 def fit(image: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:
-    """One image (H, W, C) as (size, size, channels): see `fit_block`."""
+    """Fit one image (H, W, C) to (size, size, channels), as `fit_block` does."""
     return fit_block(image[None], size, channels, resize)[0]
 
 
 def fit_block(images: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:
-    """Images (N, H, W, C) as (N, size, size, channels).
+    """Fit images (N, H, W, C) to (N, size, size, channels).
 
-    The largest square in the middle is cut out and resized by a filter of `choices.RESIZES`; a square of that size is
-    not resampled. RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's "L").
+    The largest centred square is cropped and resized by a filter of `choices.RESIZES`, unless it has the size already. Grey
+    is 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's mode "L").
     """
     height, width = images.shape[1:3]
     side = min(height, width)
@@ -140,7 +148,7 @@ def fit_block(images: np.ndarray, size: int, channels: int, resize: str = "bicub
 
 
 def resized(image: np.ndarray, size: int, resize: str) -> np.ndarray:
-    """A square image (S, S, C) as (size, size, C)."""
+    """Resize a square image (S, S, C) to (size, size, C)."""
     from PIL import Image
 
     pixels = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -149,8 +157,8 @@ def resized(image: np.ndarray, size: int, resize: str) -> np.ndarray:
 
 
 def grey(images: np.ndarray) -> np.ndarray:
-    """RGB images (N, H, W, 3) as grey ones (N, H, W, 1)."""
+    """Convert RGB images (N, H, W, 3) to grey ones (N, H, W, 1)."""
     from PIL import Image
 
-    tall = np.ascontiguousarray(images).reshape(-1, *images.shape[2:])  # one under the other: one call for all
+    tall = np.ascontiguousarray(images).reshape(-1, *images.shape[2:])  # images stacked vertically, for one call
     return np.asarray(Image.fromarray(tall).convert("L")).reshape(*images.shape[:3], 1)

@@ -1,4 +1,4 @@
-"""Folders and zips of image files: splits and classes are sub-folders."""
+"""Folders and zips of image files, where sub-folders are splits and classes."""
 
 import hashlib
 import os
@@ -16,12 +16,12 @@ from gan_core.runtime.progress import Progress
 from gan_core.storage.inputs import naming
 from gan_core.storage.sealed import sha256
 from gan_core.text import printable
-from image_gan.sources.base import SPLITS, Picture, PictureSource, counted, give_images
+from image_gan.sources.base import SPLITS, Asked, Picture, PictureSource, Source, counted, give_images, opener
 from image_gan.sources.decode import SUFFIXES, BadImageError, check_bytes
 
 
 class FolderSource(PictureSource):
-    """A folder of image files: see `laid_out`."""
+    """A folder of image files, with splits and classes as in `laid_out`."""
 
     def __init__(self, folder: Path, max_pixels: int, bad_images: str):
         self.folder = folder
@@ -33,7 +33,7 @@ class FolderSource(PictureSource):
 
     @property
     def paths(self) -> list[str]:
-        """All image files; made when they are asked for, since there may be millions."""
+        """All image files. The list is made on every call and not kept, since there may be millions."""
         return [f"{self.folder}/{path}" for paths, _ in self.splits.values() for path in paths]
 
     def pictures(self, split: str, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
@@ -43,7 +43,11 @@ class FolderSource(PictureSource):
             yield printable(file), int(label), partial(self.read, file)
 
     def read(self, file: Path) -> bytes:
-        """The content of an image file."""
+        """The content of an image file.
+
+        Raises:
+            BadImageError: it is not a regular file, or too large for `max_pixels`.
+        """
         about = file.stat()
         if not stat.S_ISREG(about.st_mode):
             raise BadImageError(
@@ -64,7 +68,7 @@ class FolderSource(PictureSource):
 
 
 def content_of(file: Path) -> str:
-    """The SHA-256 of a file, "" where it cannot be read: what reads it will say so, or skip it."""
+    """The SHA-256 of a file; "" if it cannot be read, which decoding will report or skip."""
     try:
         return sha256(file) if file.is_file() else ""
     except OSError:
@@ -72,7 +76,7 @@ def content_of(file: Path) -> str:
 
 
 class ZipSource(PictureSource):
-    """A zip of image files, read member by member and never unpacked to the disk: see `laid_out`."""
+    """A zip of image files, with splits and classes as in `laid_out`. It is never unpacked to the disk."""
 
     def __init__(self, path: Path, max_pixels: int, bad_images: str):
         self.path = path
@@ -80,8 +84,8 @@ class ZipSource(PictureSource):
         with self.opened() as archive:
             members = [info.filename for info in archive.infolist() if not info.is_dir()]
         for member in members:
-            parts = PurePosixPath(member.replace("\\", "/"))
-            if parts.is_absolute() or ".." in parts.parts or member[1:2] == ":":
+            inside = PurePosixPath(member.replace("\\", "/"))
+            if inside.is_absolute() or ".." in inside.parts or member[1:2] == ":":
                 raise DataError(
                     f"{self.name} holds a file with the unsafe name {printable(member)}: pack the images again, "
                     "with names inside one folder"
@@ -106,22 +110,44 @@ class ZipSource(PictureSource):
                 yield f"{self.name}: {printable(member)}", int(label), partial(self.read, archive, member)
 
     def read(self, archive: zipfile.ZipFile, member: str) -> bytes:
-        """The content of a member; what its size says is checked first, and no more than that is unpacked."""
+        """The content of a member. Its stated size is checked first, and no more bytes are unpacked than it says."""
         size = archive.getinfo(member).file_size
         check_bytes(size, f"{self.name}: {printable(member)}", self.max_pixels)
         with archive.open(member) as file:
-            return file.read(size)  # no more is unpacked, whatever there is; zipfile compares checksums at the end
+            return file.read(size)  # zipfile compares the checksum at the end
 
     def fingerprint(self, progress: bool = False) -> str:
         with naming(self.name, give_images()):
             return sha256(self.path)
 
 
+@opener("folder", order=70)
+def open_folder(asked: Asked) -> Source | None:
+    """Any other folder."""
+    return FolderSource(asked.path, asked.max_pixels, asked.bad_images) if asked.path.is_dir() else None
+
+
+@opener("one image", order=80)
+def refuse_image(asked: Asked) -> Source | None:
+    """One image file, which is no data set."""
+    if asked.is_file(*SUFFIXES):
+        raise DataError(f"{printable(asked.path)} is one image: give a folder of images")
+    return None
+
+
+@opener("zip", order=90)
+def open_zip(asked: Asked) -> Source | None:
+    """A zip archive of any name."""
+    if asked.is_file(".zip") or zipfile.is_zipfile(asked.path):
+        return ZipSource(asked.path, asked.max_pixels, asked.bad_images)
+    return None
+
+
 def files_below(folder: Path) -> list[str]:
-    """The files in a folder and its sub-folders, sorted: their paths from it, with "/" between the parts."""
+    """The files in a folder and its sub-folders, sorted, as paths relative to the folder with "/" as separator."""
 
     def fail(error: OSError) -> None:
-        raise error  # a folder that may not be read is not an empty one
+        raise error  # os.walk would take an unreadable folder for an empty one
 
     found = []
     for base, _, names in os.walk(folder, onerror=fail):
@@ -131,14 +157,15 @@ def files_below(folder: Path) -> list[str]:
 
 
 def laid_out(paths: list[str]) -> tuple[tuple[str, ...], dict[str, tuple[list[str], np.ndarray]]]:
-    """Find the classes and splits of image files from where they stand.
+    """Find the splits and classes of image files from their folders.
 
-    Folders that all images share are passed over. If then the top folders are exactly `train` and `test`, they are the
-    splits. In each, a sub-folder is a class, named after it, with the images at any depth below it; an image beside
-    the sub-folders is not labelled. Other files and hidden ones are left out.
+    Folders that contain all images are ignored. If the folders below them are exactly `train` and `test`, these are the
+    splits; otherwise all images are "train". Each sub-folder of a split is a class of that name and holds the images at
+    any depth below it. An image directly in a split is not labelled. Hidden files and files that are no images are left
+    out.
 
     Args:
-        paths: of all files, "/" between the parts.
+        paths: all files, with "/" as separator.
 
     Returns:
         The names of the classes, sorted, and for each split the paths of its images and their labels (N,) int16.
@@ -149,13 +176,13 @@ def laid_out(paths: list[str]) -> tuple[tuple[str, ...], dict[str, tuple[list[st
     folders = {folder: folder.split("/") if folder else [] for folder in map(folder_of, images)}
     first, last = min(folders.values()), max(folders.values())
     depth = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    top = {folder: parts[depth] if len(parts) > depth else "" for folder, parts in folders.items()}
+    top = {folder: names[depth] if len(names) > depth else "" for folder, names in folders.items()}
     if set(top.values()) == set(SPLITS):
         split_of = top
         depth += 1
     else:
         split_of = dict.fromkeys(folders, "train")
-    class_of = {folder: parts[depth] for folder, parts in folders.items() if len(parts) > depth}
+    class_of = {folder: names[depth] for folder, names in folders.items() if len(names) > depth}
     classes = sorted(set(class_of.values()))
     index = {name: label for label, name in enumerate(classes)}
     laid = {}
@@ -167,11 +194,11 @@ def laid_out(paths: list[str]) -> tuple[tuple[str, ...], dict[str, tuple[list[st
 
 
 def folder_of(path: str) -> str:
-    """The folder in which a file stands; "" at the top."""
+    """The folder of a file; "" at the top."""
     return path.rpartition("/")[0]
 
 
 def is_image(path: str) -> bool:
-    """Whether a file is an image, by its name, and neither hidden nor one of the shadows that macOS packs."""
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    """Whether the name of a file is that of an image, and it is neither hidden nor one of macOS's resource forks."""
+    hidden = any(name.startswith(".") or name == "__MACOSX" for name in path.split("/"))
     return path.lower().endswith(SUFFIXES) and not hidden

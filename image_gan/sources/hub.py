@@ -1,4 +1,4 @@
-"""Images from a data set of the Hugging Face hub, through the `datasets` library (and its cache)."""
+"""Images of a data set of the Hugging Face hub, read through the `datasets` library and its cache."""
 
 import hashlib
 import stat
@@ -10,19 +10,22 @@ from gan_core.errors import DataError
 from gan_core.labels import UNKNOWN
 from gan_core.storage import hub
 from gan_core.text import printable
-from image_gan.sources.base import Picture, PictureSource
+from image_gan.sources.base import Asked, Picture, PictureSource, Source, opener
 from image_gan.sources.decode import BadImageError, check_bytes, mend_or_skip
 
-IMAGE_COLUMNS = ("image", "img")  # in order of trust, where there are several
+IMAGE_COLUMNS = ("image", "img")  # the first of these is taken if there are several columns of images
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-BATCH = 64  # rows that are Python objects at a time
+BATCH = 64  # rows in memory as Python objects at a time
 
 
 class HubSource(PictureSource):
-    """The column of images, and of labels if there is one, of each split: a dict of `datasets.Dataset`."""
+    """The column of images, and the column of labels if there is one.
+
+    splits: a `datasets.Dataset` for each split.
+    """
 
     def __init__(self, splits: dict, name: str, max_pixels: int, bad_images: str):
-        from datasets import ClassLabel, Image  # takes seconds: only now that it is needed
+        from datasets import ClassLabel, Image  # the import takes seconds
 
         features = splits["train"].features
         self.image = column(features, Image, IMAGE_COLUMNS, name)
@@ -34,7 +37,7 @@ class HubSource(PictureSource):
         for split, rows in splits.items():
             if missing := [column for column in columns if column not in rows.features]:
                 raise DataError(f"{name} has no column {missing[0]!r} in its split {split}: name one, as in :train")
-        undecoded = Image(decode=False)  # the files as they are: decoding them is ours
+        undecoded = Image(decode=False)  # image files as bytes, so that `decode` reads them
         self.splits = {
             split: rows.select_columns(columns).cast_column(self.image, undecoded) for split, rows in splits.items()
         }
@@ -55,7 +58,11 @@ class HubSource(PictureSource):
                 row += 1
 
     def checked(self, label: int | None, name: str) -> int:
-        """The label of a row, UNKNOWN where there is none."""
+        """The label of a row; UNKNOWN if it has none.
+
+        Raises:
+            DataError: it is out of range.
+        """
         if label is None or label == UNKNOWN:
             return UNKNOWN
         if not 0 <= label < len(self.classes):
@@ -65,50 +72,62 @@ class HubSource(PictureSource):
         return label
 
     def read(self, image: dict | None, name: str) -> bytes:
-        """The content of an image file, which is in the data set or named by it."""
+        """The content of an image file, which a row either contains or names.
+
+        Raises:
+            BadImageError: the named file is not a regular file, or too large for `max_pixels`.
+            ValueError: the row contains no image and names none.
+        """
         if image is None or (image["bytes"] is None and image["path"] is None):
             raise ValueError("no image in this row")
         if image["bytes"] is not None:
             return image["bytes"]
         file = Path(image["path"])
         about = file.stat()
-        if not stat.S_ISREG(about.st_mode):  # a device would never end
+        if not stat.S_ISREG(about.st_mode):  # reading a device might never end
             raise BadImageError(f"{name} names {printable(file)}, which is not a regular file: {mend_or_skip()}")
         check_bytes(about.st_size, name, self.max_pixels)
         return file.read_bytes()
 
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the image files and labels; the library's own differs from one machine to the next."""
+        """The SHA-256 of the image files and labels. The library's own fingerprint differs between machines."""
         digest = hashlib.sha256(repr(self.classes).encode())
         for split in self.sizes:
             for _, label, read in self.pictures(split):
                 try:
                     content = hashlib.sha256(read()).hexdigest()
-                except (OSError, ValueError, DataError):  # what decodes it will say so, or skip it
+                except (OSError, ValueError, DataError):  # decoding will report or skip it
                     content = ""
                 digest.update(f"{split} {label} {content}\n".encode())
         return digest.hexdigest()
 
 
-def open_hub_source(spec: str, max_pixels: int, bad_images: str) -> HubSource:
-    """The source of "hf:ID[@REVISION][:SPLIT]"; without a split those called train and test.
+@opener("hub", order=10)
+def open_hub_source(asked: Asked) -> Source | None:
+    """A name "hf:ID[@REVISION][:SPLIT]". Without a split, those called train and test are taken.
 
     Raises:
-        DataError: there is no such data set, no network and no cached copy, or no column of images.
+        DataError: there is no such data set, neither a network nor a cached copy, or no column of images.
     """
-    name = printable(spec)
-    found = hub.load_dataset(spec, split=None, example="hf:ylecun/mnist:train", built_in="fashion-mnist")
+    if not asked.spec.startswith("hf:"):
+        return None
+    name = printable(asked.spec)
+    found = hub.load_dataset(asked.spec, split=None, example="hf:ylecun/mnist:train", built_in="fashion-mnist")
     if not isinstance(found, dict):
-        return HubSource({"train": found}, name, max_pixels, bad_images)
+        return HubSource({"train": found}, name, asked.max_pixels, asked.bad_images)
     splits = {split: found[split] for split in ("train", "test") if split in found}
     if "train" not in splits:
         listed = ", ".join(map(printable, found))
         raise DataError(f"{name} has no split called train, only {listed}: name one, as in {name}:{next(iter(found))}")
-    return HubSource(splits, name, max_pixels, bad_images)
+    return HubSource(splits, name, asked.max_pixels, asked.bad_images)
 
 
 def column(features: dict, kind: type, called: tuple[str, ...], name: str) -> str | None:
-    """The only column of a kind, or else the one that is called so; None where there is none of the kind."""
+    """The column of a kind, of several the first one of `called`; None if there is no column of the kind.
+
+    Raises:
+        DataError: there are several, and none of them is in `called`.
+    """
     columns = [key for key, feature in features.items() if isinstance(feature, kind)]
     if len(columns) > 1:
         columns = [key for key in called if key in columns][:1]

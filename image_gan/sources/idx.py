@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_core.errors import DataError, named
-from gan_core.storage.inputs import Unpacking
+from gan_core.storage.inputs import Unpacking, naming
 from gan_core.text import printable
 from image_gan.sources.arrays import (
     BLOCK,
@@ -22,27 +22,29 @@ from image_gan.sources.arrays import (
     take,
     unpacked,
 )
-from image_gan.sources.base import Block, Source, counted
+from image_gan.sources.base import Asked, Block, Source, counted, give_images, opener
 
-IDX_IMAGES, IDX_LABELS = 0x803, 0x801  # magic numbers: bytes, on three axes and on one
+IDX_IMAGES, IDX_LABELS = 0x803, 0x801  # magic numbers of unsigned bytes with three axes and with one
 IDX_NAME = re.compile(r"(train|t10k)-images[-.]idx3-ubyte(\.gz)?")
 IDX_SPLITS = {"train": "train", "t10k": "test"}
 
 
-def idx_files(paths: list[Path]) -> dict[str, Path]:
-    """The files of images in the idx format by split, as MNIST's are called; one alone is "train"."""
+def idx_files(folder: Path) -> dict[str, Path]:
+    """The files of images with MNIST's names in a folder, by split. A single file is "train" whatever its name."""
     found = {}
-    for path in paths:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = IDX_NAME.fullmatch(path.name)
         if match:
-            found.setdefault(IDX_SPLITS[match[1]], path)  # sorted: what is unpacked comes before its .gz
+            found.setdefault(IDX_SPLITS[match[1]], path)  # sorted: an unpacked file comes before its .gz
     return found if "train" in found else dict(zip(["train"], found.values(), strict=False))
 
 
 class IdxSource(Source):
-    """Files of images in the idx format, each with its labels in a file beside it if there is one.
+    """Files of images in the idx format, and the file of labels beside each if there is one.
 
-    The format: big-endian 32-bit numbers, a magic one and the size of each axis, then a byte a pixel.
+    The format: a magic number and the size of each axis as big-endian 32-bit numbers, then one byte per pixel.
+
+    images: the file of each split. classes: the names of the labels; (): their numbers.
     """
 
     def __init__(self, images: dict[str, Path], description: str, max_pixels: int, classes: tuple[str, ...]):
@@ -54,15 +56,15 @@ class IdxSource(Source):
         if labels and not classes:
             classes = numbered(list(labels.values()))
         self.labels = {
-            split: check_labels(part, len(classes), printable(self.label_files[split]))
-            for split, part in labels.items()
+            split: check_labels(some, len(classes), printable(self.label_files[split]))
+            for split, some in labels.items()
         }
         sizes = {split: shape[0] for split, shape in self.shapes.items()}
         check_splits(labels, sizes, description)
         super().__init__(f"{description} ({counted(sizes)})", classes if labels else (), sizes)
 
     def shape(self, path: Path, max_pixels: int) -> tuple[int, int, int]:
-        """The number of images, their height and width, from the header."""
+        """The number of images, their height and their width, as the header says."""
         name = printable(path)
         with unpacked(path) as stream:
             magic, count, height, width = struct.unpack(">4I", take(stream, 16, name))
@@ -77,7 +79,7 @@ class IdxSource(Source):
         return count, height, width
 
     def read_labels(self, path: Path, count: int) -> np.ndarray:
-        """The labels of `count` images."""
+        """The labels (count,) in a file."""
         name = printable(path)
         with unpacked(path) as stream:
             magic, length = struct.unpack(">2I", take(stream, 8, name))
@@ -98,10 +100,10 @@ class IdxSource(Source):
         with unpacked(path) as stream:
             take(stream, 16, name)
             for start in range(0, count, step):
-                part = min(step, count - start)
-                pixels = take(stream, part * height * width, name)
+                num = min(step, count - start)
+                pixels = take(stream, num * height * width, name)
                 images = np.frombuffer(pixels, np.uint8).reshape(-1, height, width, 1)
-                yield images, labels_at(self.labels.get(split), start, part)
+                yield images, labels_at(self.labels.get(split), start, num)
             check_end(stream, name)
 
     def fingerprint(self, progress: bool = False) -> str:
@@ -111,8 +113,18 @@ class IdxSource(Source):
         return digest_of(files, self.classes)
 
 
+@opener("idx", order=40)
+def open_idx(asked: Asked) -> Source | None:
+    """A folder with files of MNIST's names, or one file whose name contains "idx3"."""
+    path = asked.path
+    name = printable(path)
+    with naming(name, give_images()):
+        files = idx_files(path) if path.is_dir() else {"train": path} if "idx3" in path.name else {}
+        return IdxSource(files, name, asked.max_pixels, ()) if files else None
+
+
 def labels_beside(images: Path) -> Path | None:
-    """The file of labels that belongs to a file of images, packed or not; None where there is none."""
+    """The file of labels, gzipped or not, that belongs to a file of images; None if there is none."""
     if "images" not in images.name:
         return None
     called = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")

@@ -1,4 +1,4 @@
-"""Arrays in .npz files."""
+"""Images in .npz files."""
 
 import math
 import zipfile
@@ -25,13 +25,13 @@ from image_gan.sources.arrays import (
     numbered,
     take,
 )
-from image_gan.sources.base import Block, Source, counted, give_images
+from image_gan.sources.base import Asked, Block, Source, counted, give_images, opener
 
 NPZ_ARRAYS = {"train": (("images", "labels"), ("x_train", "y_train")), "test": (("x_test", "y_test"),)}
 
 
 class NpzSource(Source):
-    """The arrays of a .npz file, which are read as zip members and never through pickle."""
+    """The arrays of a .npz file, read as members of a zip, without pickle."""
 
     def __init__(self, path: Path, max_pixels: int):
         self.path, self.paths = path, (path,)
@@ -55,7 +55,7 @@ class NpzSource(Source):
                 raise DataError(f"{self.name} holds {listed}: save uint8 images (N, H, W, C) under the name `images`")
         check_splits(labels, sizes, self.name)
         classes = numbered(list(labels.values())) if labels else ()
-        self.labels = {split: check_labels(part, MAX_CLASSES, self.name) for split, part in labels.items()}
+        self.labels = {split: check_labels(some, MAX_CLASSES, self.name) for split, some in labels.items()}
         super().__init__(f"{self.name} ({counted(sizes)})", classes, sizes)
 
     @contextmanager
@@ -69,7 +69,11 @@ class NpzSource(Source):
                 raise DataError(f"{self.name} is cut short, damaged or no .npz file: save or fetch it again") from error
 
     def header(self, archive: zipfile.ZipFile, array: str) -> tuple[tuple[int, ...], np.dtype]:
-        """The shape and type of an array."""
+        """The shape and the dtype of an array.
+
+        Raises:
+            DataError: the array cannot be read without pickle, or is larger than its file can hold.
+        """
         with archive.open(f"{array}.npy") as stream:
             shape, fortran, dtype = npy_header(stream)
             begun = stream.tell()
@@ -84,10 +88,10 @@ class NpzSource(Source):
         return shape, dtype
 
     def check_images(self, shape: tuple[int, ...], dtype: np.dtype, array: str, max_pixels: int) -> int:
-        """The number of images of an array, whose axes are sure to be (N, H, W) or (N, H, W, C).
+        """The number N of images of an array (N, H, W) or (N, H, W, C).
 
         Raises:
-            DataError: they are not, or the values are not bytes.
+            DataError: the array has another shape, or its values are not uint8.
         """
         if dtype != np.uint8:
             what = f"({array} * 255).round()" if dtype.kind == "f" else array
@@ -108,7 +112,11 @@ class NpzSource(Source):
         return shape[0]
 
     def read_labels(self, archive: zipfile.ZipFile, array: str, count: int) -> np.ndarray:
-        """The labels of `count` images, (N,) or (N, 1) of integers."""
+        """The labels (count,) in an array of integers (count,) or (count, 1).
+
+        Raises:
+            DataError: the array is another, or a label is out of range.
+        """
         shape, dtype = self.header(archive, array)
         if shape not in ((count,), (count, 1)) or dtype.kind not in "iu":
             raise DataError(f"{self.name}: {array} is {dtype} {shape}: save one integer for each of the {count} images")
@@ -129,26 +137,32 @@ class NpzSource(Source):
             shape = (height, width, *(channels or [1]))
             step = max(1, BLOCK // math.prod(shape))
             for start in range(0, count, step):
-                part = min(step, count - start)
-                pixels = take(stream, part * math.prod(shape), f"{self.name}: {array}")
+                num = min(step, count - start)
+                pixels = take(stream, num * math.prod(shape), f"{self.name}: {array}")
                 images = np.frombuffer(pixels, np.uint8).reshape(-1, *shape)
-                yield images, labels_at(self.labels.get(split), start, part)
+                yield images, labels_at(self.labels.get(split), start, num)
             check_end(stream, f"{self.name}: {array}")
 
     def fingerprint(self, progress: bool = False) -> str:
         return digest_of({"npz": [self.path]}, self.classes)
 
 
+@opener("npz", order=35)
+def open_npz(asked: Asked) -> Source | None:
+    """A .npz file."""
+    return NpzSource(asked.path, asked.max_pixels) if asked.is_file(".npz") else None
+
+
 def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """The shape, whether in Fortran's order, and type of the array in a .npy stream.
+    """The shape, whether the order is Fortran's, and the dtype of the array in a .npy stream.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the stream is not in the .npy format.
     """
     version = np.lib.format.read_magic(stream)
     try:
         if version == (1, 0):
             return np.lib.format.read_array_header_1_0(stream)
         return np.lib.format.read_array_header_2_0(stream)
-    except Exception as error:  # it parses Python, and raises what Python's parsers do
+    except Exception as error:  # NumPy evaluates a Python literal, which can raise anything
         raise ValueError("no header of an array") from error

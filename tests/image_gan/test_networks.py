@@ -10,10 +10,13 @@ from torch import nn
 from gan_core.errors import UsageError
 from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import AutoencoderCritic, ScoringCritic
-from image_gan.networks import ARCHS, INITS, Shape, check, initialise
+from gan_core.parts.base import REGISTRY
+from gan_core.parts.fields import options_of
+from gan_core.recipes.plan import fields_of, renamed, settle
+from image_gan.networks import ARCHS, INITS, Architecture, Shape, initialise
 from image_gan.networks.layers import ConditionalBatchNorm, Pixels, ToMap, ToRow, halvings
 from image_gan.networks.resnet import Residual
-from image_gan.settings import PRESETS, ImageSettings
+from image_gan.settings import IMAGE, PRESETS
 
 SIZES = (28, 32, 48, 64, 128)
 
@@ -34,12 +37,17 @@ def conv(kernel, inputs, outputs, bias=True):
     return kernel * kernel * inputs * outputs + outputs * bias
 
 
-def published(arch, inputs, **numbers):
+def nets(arch, inputs, shape, **options):
+    """(generator, trunk)."""
+    architecture = ARCHS[arch](**options)
+    architecture.check(shape)
+    return architecture.build_generator(inputs, shape), architecture.build_trunk(shape)
+
+
+def published(arch, inputs, options={}, **numbers):  # noqa: B006 (it is only read)
     """(generator, trunk), without memory for the weights."""
-    shape = Shape(**numbers)
-    check(arch, shape)
     with torch.device("meta"):
-        return ARCHS[arch].generator(inputs, shape), ARCHS[arch].trunk(shape)
+        return nets(arch, inputs, Shape(**numbers), **options)
 
 
 def test_parameters_of_dcgan():
@@ -82,7 +90,7 @@ def test_parameters_of_the_resnets():
     generator, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=128)
     assert parameters(generator) == resnet_generator(128) == 1_204_483  # WGAN-GP
     assert parameters(trunk) == resnet_trunk(128) == 1_053_696
-    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=256, pool="sum")
+    generator, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=256)
     assert parameters(generator) == resnet_generator(256) == 4_276_739  # SNGAN
     assert parameters(trunk) == resnet_trunk(128) and trunk.features == 128
     _, trunk = published("resnet", 128, size=32, channels=3, width=128, generator_width=128, critic_norm="layer")
@@ -122,7 +130,7 @@ def test_parameters_of_began():
         + 2 * conv(3, 4 * n, 4 * n)
     ) == 11_803_776  # fmt: skip
     assert trunk.features == 8 * 8 * 4 * n
-    skipping, _ = published("began", 64, **numbers, skip=True)
+    skipping, _ = published("began", 64, {"skip": True}, **numbers)
     assert parameters(skipping) == parameters(generator) + 3 * 9 * n * n
     deeper, _ = published("began", 64, **numbers, depth=3)
     assert parameters(deeper) == parameters(generator) + 4 * conv(3, n, n)
@@ -143,9 +151,8 @@ def test_parameters_of_the_perceptron():
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_size_in_and_out_and_channels_last_throughout(arch, size, channels):
-    shape = small(size, channels, width=2, generator_width=2)
-    check(arch, shape)
-    generator, trunk = ARCHS[arch].generator(5, shape), ARCHS[arch].trunk(shape)
+    norm = ARCHS[arch].generator_norms[:2][-1]  # "batch" if there is one
+    generator, trunk = nets(arch, 5, small(size, channels, width=2, generator_width=2, generator_norm=norm))
     strayed = []
 
     def look(module, _, output):
@@ -165,12 +172,15 @@ def test_every_size_in_and_out_and_channels_last_throughout(arch, size, channels
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
 
 
+PLANES = {"mlp": 32 * 32, "dcgan": 16, "resnet": 9 + 1, "sn-cnn": 9, "began": 9}  # weights of a unit a channel
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", PLANES)
 def test_trunks_take_the_planes_of_labels(arch, channels):
     torch.manual_seed(0)
     shape = small(32, channels)
-    plain, trunk = (ARCHS[arch].trunk(dataclasses.replace(shape, channels=channels + more)) for more in (0, 10))
+    plain, trunk = (nets(arch, 5, dataclasses.replace(shape, channels=channels + more))[1] for more in (0, 10))
     x = torch.rand(6, 32, 32, channels).permute(0, 3, 1, 2)
     critic = ScoringCritic(trunk, trunk.features, {}, labels=ConcatEntry(10))
     with torch.no_grad():
@@ -178,13 +188,12 @@ def test_trunks_take_the_planes_of_labels(arch, channels):
         scores = torch.stack([critic(x, torch.full((6,), label))[1]["score"] for label in (0, 9, -1)])
     assert len({round(float(score), 7) for score in scores[:, 0]}) == 3  # by label alone
     more = sum(p.numel() for p in trunk.parameters()) - sum(p.numel() for p in plain.parameters())
-    seen = {"mlp": 32 * 32, "dcgan": 16, "resnet": 9 + 1, "sn-cnn": 9, "began": 9}  # weights of 4 units a channel
-    assert more == 10 * 4 * seen[arch]
+    assert more == 10 * 4 * PLANES[arch]
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", PLANES)
 def test_generators_end_in_tanh_but_began(arch):
-    generator = ARCHS[arch].generator(5, small(generator_width=8))
+    generator, _ = nets(arch, 5, small(generator_width=8))
     for parameter in generator.parameters():
         parameter.data.mul_(20)
     largest = float(generator(torch.randn(4, 5) * 20).detach().abs().max())
@@ -200,17 +209,16 @@ ACTIVATIONS = {  # of the generator and of the critic
 }
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ACTIVATIONS)
 def test_activations(arch):
-    nets = ARCHS[arch].generator(5, small()), ARCHS[arch].trunk(small())
-    found = [{str(module) for module in net.modules() if "LU" in type(module).__name__} for net in nets]
+    found = [{str(m) for m in net.modules() if "LU" in type(m).__name__} for net in nets(arch, 5, small())]
     assert found == [{name} for name in ACTIVATIONS[arch]]
 
 
-@pytest.mark.parametrize("arch", [arch for arch in ARCHS if arch != "mlp"])
+@pytest.mark.parametrize("arch", [arch for arch in ACTIVATIONS if arch != "mlp"])
 def test_the_first_and_the_last_layer_of_a_game_are_not_normalised(arch):
     shape = small(critic_norm="batch", generator_norm="batch")
-    for net, end in ((ARCHS[arch].generator(5, shape), -1), (ARCHS[arch].trunk(shape), 0)):
+    for net, end in zip(nets(arch, 5, shape), (-1, 0), strict=True):
         layers = [module for module in net.modules() if not [*module.children()]]
         convolutions = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
         after = layers[convolutions[end] + 1 :][:1]
@@ -229,37 +237,66 @@ def test_halvings():
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_other_sizes_are_refused_in_a_sentence(arch):
-    if arch == "mlp":
-        check(arch, small(size=1))
-        check(arch, small(size=31))
+    if not ARCHS[arch].smallest:
+        assert ARCHS[arch].fits(1) and ARCHS[arch].fits(31)
         return
     for size in (1, 3, 29, 100, 127):
         with pytest.raises(UsageError, match=rf"^--arch {arch} .*--size {size} .*use --size \d+.*--arch mlp$") as error:
-            check(arch, small(size=size))
+            ARCHS[arch].check(small(size=size))
         advised = [int(word) for word in str(error.value).replace(",", "").split() if word.isdigit()][1:]
         assert advised and all(ARCHS[arch].fits(other) for other in advised)
 
 
 def test_nearest_sizes_are_named():
     with pytest.raises(UsageError, match=r"use --size 28 or --size 32, or --arch mlp"):
-        check("dcgan", small(size=30))
+        ARCHS["dcgan"].check(small(size=30))
 
 
 def test_options_that_an_architecture_lacks_are_refused():
-    with pytest.raises(UsageError, match=r"--skip means nothing to --arch dcgan: .* use --arch began"):
-        check("dcgan", small(skip=True))
-    with pytest.raises(UsageError, match=r"--depth .* --arch mlp or --arch began"):
-        check("resnet", small(depth=2))
-    with pytest.raises(UsageError, match=r"--pool .* --arch resnet"):
-        check("sn-cnn", small(pool="sum"))
+    with pytest.raises(UsageError, match=r"--began-skip means nothing to --arch dcgan: .* use --arch began"):
+        settle(IMAGE, {"recipe": "began", "arch": "dcgan", "began.skip": True})  # the loss is called began too
+    with pytest.raises(UsageError, match=r"--depth .* --arch began or --arch mlp"):
+        ARCHS["resnet"].check(small(depth=2))
+    with pytest.raises(UsageError, match=r"--resnet-pool .* --arch resnet"):
+        settle(IMAGE, {"arch": "sn-cnn", "resnet.pool": "sum"})
     with pytest.raises(UsageError, match=r"--critic-norm instance means nothing to --arch mlp: use none, batch, layer"):
-        check("mlp", small(critic_norm="instance"))
+        ARCHS["mlp"].check(small(critic_norm="instance"))
     with pytest.raises(
         UsageError, match=r"^--generator-norm conditional means nothing to --arch began: use none, batch$"
     ):
-        check("began", small(generator_norm="conditional", num_classes=10))
-    check("resnet", small(pool="sum"))
-    check("began", small(depth=3, skip=True))
+        ARCHS["began"].check(small(generator_norm="conditional", num_classes=10))
+    ARCHS["began"].check(small(depth=3))
+
+
+def test_options_of_networks_are_options_of_runs_with_that_network():
+    def options(**given):
+        plan = settle(IMAGE, given)
+        return {key: value for key, value in plan.numbers.items() if key.partition(".")[0] in ARCHS}, plan
+
+    found, plan = options(recipe="began", preset="small", **{"began.skip": True})
+    assert found.keys() == {"began.skip", "began.residual_steps", "began.gamma", "began.rate", "began.norm"}
+    assert plan.settings(IMAGE).architecture() == ARCHS["began"](skip=True)
+    assert options(recipe="began", arch="mlp")[0].keys() == {"began.gamma", "began.rate", "began.norm"}  # of the loss
+    assert options(recipe="gan", arch="began")[0].keys() == {"began.skip", "began.residual_steps"}
+    pools = [settle(IMAGE, {"recipe": r, "preset": "paper"}).numbers["resnet.pool"] for r in ("sngan", "wgan-gp")]
+    assert pools == ["sum", "mean"]
+    assert settle(IMAGE, {"recipe": "began", "preset": "paper"}).numbers["began.residual_steps"] == 16_000
+    assert [renamed(key) for key in ("pool", "--skip")] == [
+        "pool is called resnet.pool now", "--skip is called --began-skip now"
+    ]  # fmt: skip
+
+
+def test_no_network_shares_an_option_with_a_part():
+    owners = [*REGISTRY.items(), *ARCHS.items()]
+    keys = [f"{name}.{option.name}" for name, owner in owners for option in options_of(owner)]
+    assert len(keys) == len(set(keys)) and set(keys) <= set(fields_of(IMAGE))
+
+
+def test_two_networks_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"two networks are called 'mlp': Mlp and .*Again"):
+
+        class Again(Architecture, name="mlp"):
+            pass
 
 
 def test_rows_and_maps_are_each_others_inverse_without_a_copy():
@@ -276,15 +313,14 @@ def test_pixels_are_wide():
 
 def test_mean_and_sum_pooling():
     x = torch.randn(2, 1, 32, 32)
-    mean, total = (ARCHS["resnet"].trunk(small(32, pool=pool)) for pool in ("mean", "sum"))
+    mean, total = (nets("resnet", 5, small(32), pool=pool)[1] for pool in ("mean", "sum"))
     total.load_state_dict(mean.state_dict())
     torch.testing.assert_close(total(x), mean(x) * 8 * 8)  # over 8x8 pixels, as published
 
 
 def test_began_is_an_autoencoder_and_skips_reach_every_stage():
-    shape = small(28, 3, generator_norm="none", skip=True)
-    trunk = ARCHS["began"].trunk(shape)
-    critic = AutoencoderCritic(trunk, trunk.features, 6, ARCHS["began"].generator(6, shape), {}, "absolute error", 1.0)
+    decoder, trunk = nets("began", 6, small(28, 3, generator_norm="none"), skip=True)
+    critic = AutoencoderCritic(trunk, trunk.features, 6, decoder, {}, "absolute error", 1.0)
     code, heads = critic(torch.rand(2, 3, 28, 28))
     assert code.shape == (2, 6) and heads["score"].shape == (2,)
     decoder = critic.decoder
@@ -314,9 +350,9 @@ def layer_fans(layer):
 @pytest.mark.parametrize("arch", ["resnet", "dcgan"])
 def test_initial_weights(arch, init):
     shape = Shape(size=32, channels=3, width=32, generator_width=32, critic_norm="batch")
-    trunk = ARCHS[arch].trunk(shape)
+    generator, trunk = nets(arch, 64, shape)
     looked_at = 0
-    for net in (ARCHS[arch].generator(64, shape), ScoringCritic(trunk, trunk.features, {})):
+    for net in (generator, ScoringCritic(trunk, trunk.features, {})):
         initialise(net, init)
         blocks = [module for module in net.modules() if isinstance(module, Residual)]
         residual = {layer for block in blocks for layer in block.residual.modules()}
@@ -340,7 +376,7 @@ def test_initial_weights(arch, init):
 
 @pytest.mark.parametrize("init", STDS)
 def test_the_embedding_of_a_projection_starts_like_a_linear_layer(init):
-    trunk = ARCHS["dcgan"].trunk(small(width=16))
+    _, trunk = nets("dcgan", 5, small(width=16))
     critic = ScoringCritic(trunk, trunk.features, {}, labels=ProjectionEntry(10, trunk.features))
     nn.init.constant_(critic.labels.embed.weight, 7.0)
     initialise(critic, init)
@@ -350,11 +386,9 @@ def test_the_embedding_of_a_projection_starts_like_a_linear_layer(init):
 
 @pytest.mark.parametrize(("preset", "recipe"), [(name, r) for name, p in PRESETS.items() for r in p.tuned])
 def test_the_networks_of_every_preset_can_be_built(preset, recipe):
-    numbers = PRESETS[preset].numbers | PRESETS[preset].tuned[recipe]
-    names = {field.name for field in dataclasses.fields(ImageSettings)}
-    settings = ImageSettings(**{key: value for key, value in numbers.items() if key in names})
+    settings = settle(IMAGE, {"preset": preset, "recipe": recipe}).settings(IMAGE)
     shape = settings.shape(settings.size or 28, settings.channels or 1, 10)
-    generator, trunk = published(settings.arch, settings.z_dim, **dataclasses.asdict(shape))
+    generator, trunk = published(settings.arch, settings.z_dim, settings.of_arch, **dataclasses.asdict(shape))
     assert shape.num_classes == 10 and trunk.features >= settings.width
     conditional = any(isinstance(module, ConditionalBatchNorm) for module in generator.modules())
     assert conditional == (settings.generator_norm == "conditional")
@@ -363,11 +397,10 @@ def test_the_networks_of_every_preset_can_be_built(preset, recipe):
 
 def test_the_published_sizes_of_the_recipes_with_labels():
     def channels(recipe):
-        numbers = PRESETS["paper"].tuned[recipe]
-        settings = ImageSettings(**numbers)
-        nets = published(settings.arch, settings.z_dim, **dataclasses.asdict(settings.shape(numbers["size"], 3)))
+        settings = settle(IMAGE, {"preset": "paper", "recipe": recipe}).settings(IMAGE)
+        made = published(settings.arch, settings.z_dim, **dataclasses.asdict(settings.shape(settings.size, 3)))
         kinds = nn.ConvTranspose2d, nn.Conv2d
-        return [[m.weight.shape[0] for m in net.modules() if isinstance(m, kinds)] for net in nets]
+        return [[m.weight.shape[0] for m in net.modules() if isinstance(m, kinds)] for net in made]
 
     assert channels("acgan") == [[384, 192, 96], [96, 192, 384]]
     assert channels("sgan") == [[512, 256, 128], [128, 256, 512]]
@@ -376,7 +409,7 @@ def test_the_published_sizes_of_the_recipes_with_labels():
 
 def test_torchs_initial_weights_are_left_alone():
     assert set(INITS) == {*STDS, "torch"}
-    net = ARCHS["dcgan"].generator(5, small())
+    net, _ = nets("dcgan", 5, small())
     before = [p.clone() for p in net.parameters()]
     initialise(net, "torch")
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), before, strict=True))

@@ -63,9 +63,9 @@ class TestImages:
 
     def test_is_read_only(self, file):
         images = prepare(file)
-        for part in (images.train, images.test, images.train_labels, images.test_labels):
+        for array in (images.train, images.test, images.train_labels, images.test_labels):
             with pytest.raises(ValueError):
-                part[0] = 0
+                array[0] = 0
 
     def test_own_test_set(self, tmp_path, cache):
         """Training images that equal a test image stay, and are counted."""
@@ -95,7 +95,7 @@ class TestImages:
     def test_cifar(self, tmp_path, cache):
         images = noise(5, 32, 32)
         batches = {"data_batch_1.bin": images[:3], "test_batch.bin": images[3:]}
-        write_files(tmp_path / "c", {name: cifar_batch(part, range(len(part))) for name, part in batches.items()})
+        write_files(tmp_path / "c", {name: cifar_batch(batch, range(len(batch))) for name, batch in batches.items()})
         assert np.array_equal(prepare(str(tmp_path / "c")).train, images[:3])
         grey = prepare(str(tmp_path / "c"), channels=1, size=16)
         assert np.array_equal(grey.train, [fit(image, 16, 1) for image in images[:3]])
@@ -143,7 +143,8 @@ class TestImages:
 
     def test_memory_is_bounded(self, tmp_path, cache, monkeypatch):
         monkeypatch.setattr(spool, "CHUNK", 1 << 20)
-        monkeypatch.setattr("image_gan.sources.arrays.BLOCK", 1 << 20)
+        for module in ("arrays", "npz"):
+            monkeypatch.setattr(f"image_gan.sources.{module}.BLOCK", 1 << 20)
         path = save(tmp_path / "a.npz", noise(4000, 64, 64, 3))
         prepare(save(tmp_path / "b.npz", noise(9)))  # what is imported on first use does not count
         tracemalloc.start()

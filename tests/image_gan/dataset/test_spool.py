@@ -18,10 +18,10 @@ from tests.image_gan.sets import encoded, noise, write_files, write_zip
 
 @pytest.fixture
 def divided(monkeypatch):
-    """Divide images into parts of at least so many, for so many processes."""
+    """Divide images into shards of at least so many, for so many processes."""
 
     def dividing(number, processes):
-        monkeypatch.setattr(spool, "PART", number)
+        monkeypatch.setattr(spool, "SHARD", number)
         monkeypatch.setattr(pool, "processors", lambda: processes)
         monkeypatch.setattr(spool, "processors", lambda: processes)
 
@@ -116,5 +116,5 @@ def test_progress_reaches_the_end(tmp_path, divided):
     told = []
     source = open_source(spec, bad_images="skip")
     with (tmp_path / "file").open("w+b") as file:
-        spool.Spool(file, 8, 0, "box").add_parts(source, tmp_path, told.append)
+        spool.Spool(file, 8, 0, "box").add_shards(source, tmp_path, told.append)
     assert sum(told) == 61 and source.counts["skipped"] == 1

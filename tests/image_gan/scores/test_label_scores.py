@@ -13,7 +13,8 @@ from image_gan.scores import classifier
 from image_gan.scores.backbones import Backbone
 from image_gan.scores.classifier import count_right, trained
 from image_gan.scores.intra_class import IntraClass, table
-from image_gan.scores.metrics import frechet, moments
+from image_gan.scores.metrics.base import moments
+from image_gan.scores.metrics.frechet import frechet
 from image_gan.scores.report import chosen
 from tests.image_gan.shapes import draw, shapes
 

@@ -7,16 +7,23 @@ import pytest
 import scipy.linalg
 import torch
 
-from image_gan.scores.metrics import (
-    Compared,
-    frechet,
-    inception_score,
-    kernel_distance,
-    mmd2,
-    moments,
-    nearest,
-    neighbourhoods,
-)
+from image_gan.scores.metrics import METRICS, Features, Spread
+from image_gan.scores.metrics import kid as kid_module
+from image_gan.scores.metrics import neighbourhoods as neighbours_module
+from image_gan.scores.metrics.base import moments
+from image_gan.scores.metrics.frechet import frechet
+from image_gan.scores.metrics.inception_score import inception_score
+from image_gan.scores.metrics.kid import mmd2
+from image_gan.scores.metrics.neighbourhoods import nearest
+from image_gan.scores.report import TOP_LEVEL
+
+
+def kernel_distance(real, fake, **how):
+    return kid_module.kernel_distance(Features(real), Features(fake), **how)
+
+
+def neighbourhoods(real, fake, *ks):
+    return neighbours_module.neighbourhoods(Features(real), Features(fake), *ks)
 
 
 @pytest.fixture
@@ -141,7 +148,7 @@ def plain_neighbourhoods(real, fake, k, k_density):
 
 @pytest.mark.parametrize("k, k_density", [(3, 5), (1, 2)])
 def test_neighbourhoods_against_plain_double_loops(rng, monkeypatch, k, k_density):
-    monkeypatch.setattr("image_gan.scores.metrics.BLOCK", 16)
+    monkeypatch.setattr(neighbours_module, "BLOCK", 16)
     real, fake = rng.normal(size=(40, 3)), rng.normal(0.7, 0.8, size=(30, 3))
     expected = plain_neighbourhoods(real, fake, k, k_density)
     assert 0 < expected["recall"] < 1 and 0 < expected["coverage"] < 1
@@ -170,11 +177,34 @@ def test_few_and_collapsed_sets(rng):
 
 
 def test_what_is_measured_of_real_features_once_changes_nothing(rng, monkeypatch):
-    compared = Compared(rng.normal(size=(90, 5)))
+    real = Features(rng.normal(size=(90, 5)))
     for fake in (rng.normal(size=(60, 5)), rng.normal(size=(60, 5)) + 1, rng.normal(size=(80, 5))):
-        assert compared.kernel_distance(fake, size=20) == kernel_distance(compared.real, fake, size=20)
-        assert compared.neighbourhoods(fake) == neighbourhoods(compared.real, fake)
+        samples = Features(fake)
+        assert kid_module.kernel_distance(real, samples, size=20) == kernel_distance(real.values, fake, size=20)
+        assert neighbours_module.neighbourhoods(real, samples) == neighbourhoods(real.values, fake)
     asked = []
-    monkeypatch.setattr("image_gan.scores.metrics.mean_kernel", lambda x: asked.append(len(x)) or 0.0)
-    compared.kernel_distance(fake, size=20)
+    monkeypatch.setattr(kid_module, "mean_kernel", lambda x: asked.append(len(x)) or 0.0)
+    kid_module.kernel_distance(real, samples, size=20)
     assert len(asked) == 100  # of the fake subsets, not of the real ones
+    monkeypatch.setattr(neighbours_module, "nearest", lambda features, ks: asked.append(ks))
+    assert neighbours_module.neighbourhoods(real, samples) == neighbourhoods_of(real, samples)
+    assert len(asked) == 100  # one pass serves all four scores
+
+
+def neighbourhoods_of(real, samples):
+    names = ("precision", "recall", "density", "coverage")
+    return {name: METRICS[name].function(samples, real) for name in names}
+
+
+def test_the_registered_metrics_are_the_formulas(rng):
+    real, fake, logits = rng.normal(size=(60, 5)), rng.normal(0.4, 1, size=(60, 5)), rng.normal(size=(80, 3))
+    samples, reference = Features(fake, logits), Features(real)
+    found = {metric.name: metric.function(samples, reference) for metric in METRICS}
+    assert found["frechet"] == frechet(*moments(real), *moments(fake))
+    mean, std = kernel_distance(real, fake)
+    assert isinstance(found["kid"], Spread) and (found["kid"], found["kid"].std) == (mean, std)
+    assert (found["inception_score"], found["inception_score"].std) == inception_score(logits)
+    assert neighbourhoods(real, fake).items() <= found.items()
+    directions = {name: METRICS[name].better for name in TOP_LEVEL}
+    assert {name for name, better in directions.items() if better == "lower"} == {"frechet", "kid"}
+    assert all(metric.summary for metric in METRICS)

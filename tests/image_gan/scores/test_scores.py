@@ -11,7 +11,11 @@ from gan_core.storage.cache import cache_root
 from image_gan.scores import classifier
 from image_gan.scores import report as scores
 from image_gan.scores.backbones import Backbone, open_backbone
-from image_gan.scores.metrics import frechet, kernel_distance, moments, neighbourhoods
+from image_gan.scores.metrics import Features
+from image_gan.scores.metrics.base import moments
+from image_gan.scores.metrics.frechet import frechet
+from image_gan.scores.metrics.kid import kernel_distance
+from image_gan.scores.metrics.neighbourhoods import neighbourhoods
 from image_gan.scores.report import Scorer, chosen, default_num, table
 from tests.image_gan.shapes import draw, shapes
 
@@ -53,6 +57,7 @@ def test_scores_are_the_definition(images, backbone, samples):
     real, fake = backbone(images.train)[0], backbone(samples)[0]
     assert report["frechet"] == pytest.approx(frechet(*moments(real), *moments(fake)), rel=1e-9)
     compared = chosen(real, scores.MAX_COMPARED)[:200]
+    compared, fake = Features(compared), Features(fake)
     assert report["kid"]["mean"] == kernel_distance(compared, fake)[0]
     assert {name: report[name] for name in ("precision", "density")}.items() <= neighbourhoods(compared, fake).items()
     sizes = {key: report[key] for key in ("num_samples", "num_reference", "num_compared", "num_features")}

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from image_gan.sources import arrays
-from image_gan.sources import open as sources
+from image_gan.sources import arrays, built_in, cifar, idx, npz
 from image_gan.sources.cifar import CIFAR_CLASSES
 from image_gan.sources.open import open_source
 from robustness.mutations import deflate_bomb, gzip_bomb, npy_header, zip_of
@@ -27,7 +26,8 @@ from tests.image_gan.sets import (
 class TestIdx:
     @pytest.mark.parametrize("packed", [True, False])
     def test_official_folder(self, tmp_path, packed, monkeypatch):
-        monkeypatch.setattr(arrays, "BLOCK", 200)  # several blocks
+        for module in (arrays, idx):
+            monkeypatch.setattr(module, "BLOCK", 200)  # several blocks
         train, test = noise(11, 8, 6, 1), noise(4, 8, 6, 1, seed=1)
         write_mnist(tmp_path, train, [*range(10), 3], packed=packed)
         write_mnist(tmp_path, test, [0, 1, 2, 3], "t10k", packed)
@@ -93,7 +93,7 @@ class TestIdx:
 
     @pytest.mark.parametrize("part", ["train", "t10k"])
     def test_labels_beyond_the_known_classes(self, tmp_path, monkeypatch, part):
-        monkeypatch.setattr(sources, "__file__", str(tmp_path / "image_gan" / "sources.py"))
+        monkeypatch.setattr(built_in, "__file__", str(tmp_path / "image_gan/sources/built_in.py"))
         folder = tmp_path / "data/fashion-mnist"
         write_mnist(folder, noise(2, channels=1), [0, 9], "train")
         write_mnist(folder, noise(2, channels=1), [0, 9], "t10k")
@@ -113,7 +113,7 @@ class TestIdx:
         assert source.fingerprint() == "71d1ff231331d63318ef26b42e8ed206029ae649773ffced9870d372387e4d18"
 
     def test_built_in_in_a_wheel(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(sources, "__file__", str(tmp_path / "image_gan" / "sources.py"))
+        monkeypatch.setattr(built_in, "__file__", str(tmp_path / "image_gan/sources/built_in.py"))
         (tmp_path / "data/fashion-mnist").mkdir(parents=True)
         refused("fashion-mnist", "install the package again")
         write_mnist(tmp_path / "image_gan/data/fashion-mnist", noise(2, channels=1), [0, 9])
@@ -136,7 +136,7 @@ class TestIdx:
 
 class TestCifar:
     def test_official_folder(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(arrays, "BLOCK", 2 * arrays.CIFAR_RECORD + 5)
+        monkeypatch.setattr(cifar, "BLOCK", 2 * cifar.CIFAR_RECORD + 5)
         images = noise(9, 32, 32)
         labels = [9, 0, 1, 2, 3, 4, 5, 6, 7]
         inside = tmp_path / "cifar-10-batches-bin"
@@ -196,7 +196,8 @@ class Trap:
 class TestNpz:
     @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
     def test_arrays(self, tmp_path, save, monkeypatch):
-        monkeypatch.setattr(arrays, "BLOCK", 500)
+        for module in (arrays, npz):
+            monkeypatch.setattr(module, "BLOCK", 500)
         path = tmp_path / "a.npz"
         images = noise(7, 6, 6)
         save(path, images=images, labels=[0, 1, 2, 1, 0, -1, 2])
