@@ -133,8 +133,8 @@ def fit(image: np.ndarray, size: int, channels: int, resize: str = "bicubic") ->
 def fit_block(images: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:
     """Fit images (N, H, W, C) to (N, size, size, channels).
 
-    The largest centred square is cropped and resized by a filter of `choices.RESIZES`, unless it has the size already. Grey
-    is 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's mode "L").
+    The largest centred square is cropped and resized by a filter of `choices.RESIZES`, unless it has the size
+    already. Grey is 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's mode "L").
     """
     height, width = images.shape[1:3]
     side = min(height, width)
