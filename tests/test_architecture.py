@@ -140,6 +140,13 @@ def test_nothing_is_unpickled(path):
             assert safe.get(call, "never") in line, line
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "gan_core").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_core_knows_no_command_line(path):
+    """Messages name options by `named`, whose form the user interface sets; the same goes for the domains."""
+    assert not {"click", "tqdm"} & {name.partition(".")[0] for name in imports(path)}
+    assert not re.findall(r"(?<![\w-])--[a-z][\w-]*", path.read_text())
+
+
 def test_importing_a_package_brings_no_heavy_one():
     packages = "seqgan_gp_cli, seqgan_gp.corpus.corpus, image_gan.dataset.dataset"
     code = f"import sys, {packages}; print(*({{'torch', 'datasets'}} & set(sys.modules)))"

@@ -1,6 +1,6 @@
 """Constraints on the weights of a network: spectral norm, weight norm, orthonormal weights, clipping.
 
-They hold every weight matrix: those of linear, convolution and embedding layers, as (out, everything else).
+Each applies to every weight matrix of linear, convolution and embedding layers, of shape (out, everything else).
 """
 
 from typing import ClassVar
@@ -23,7 +23,7 @@ class SpectralNorm(Constraint, name="spectral"):
     the gradient.
     """
 
-    iterations: int = option(1, "power iterations a step", low=1, metavar="N")
+    iterations: int = option(1, "power iterations after each step of the network", low=1, metavar="N")
     reparametrises: ClassVar[bool] = True
 
     def attach(self, net: nn.Module) -> None:
@@ -82,7 +82,7 @@ class OrthonormalTerm(Constraint, name="orthonormal-term"):
     weight * sum over layers of ||W W^T - I||_F^2, taken on the smaller side of W, where it can reach 0.
     """
 
-    weight: float = option(1e-4, "its weight", low=0.0, varies=True)
+    weight: float = option(1e-4, "weight of the term in the network's loss", low=0.0, varies=True)
 
     def cost(self, net: nn.Module) -> Tensor:
         total = torch.zeros(())
@@ -115,7 +115,9 @@ class OrthonormalProjection(Constraint, name="orthonormal-projection"):
 class Clip(Constraint, name="clip"):
     """Arjovsky et al. 2017, algorithm 1, arXiv 1701.07875: every parameter clipped to [-bound, bound]."""
 
-    bound: float = option(0.01, "the largest magnitude of a parameter (the paper's c)", above=0.0, varies=True)
+    bound: float = option(
+        0.01, "bound that every parameter is clipped to, from -bound to bound (the paper's c)", above=0.0, varies=True
+    )
 
     @torch.no_grad()
     def enforce(self, net: nn.Module) -> None:

@@ -44,9 +44,13 @@ class AuxiliaryClassifier(Loss, name="acgan"):
     WGAN-GP's code (Gulrajani et al. 2017, gan_cifar_resnet.py) has 1 on real, 0 on generated, 0.1 in the generator.
     """
 
-    real_weight: float = option(1.0, "weight of the real samples' class loss, in the critic", low=0.0, varies=True)
-    fake_weight: float = option(1.0, "weight of the generated samples' class loss, in the critic", low=0.0, varies=True)
-    generator_weight: float = option(1.0, "weight of the class loss in the generator", low=0.0, varies=True)
+    real_weight: float = option(
+        1.0, "weight of the class loss of real samples in the critic's loss", low=0.0, varies=True
+    )
+    fake_weight: float = option(
+        1.0, "weight of the class loss of generated samples in the critic's loss", low=0.0, varies=True
+    )
+    generator_weight: float = option(1.0, "weight of the class loss in the generator's loss", low=0.0, varies=True)
     right: Tensor = buffer()
     obeyed: Tensor = buffer()
 
@@ -88,8 +92,12 @@ class SemiSupervised(Loss, name="sgan"):
     The authors' code takes 1/2 as the weight of the unsupervised terms where the paper has none.
     """
 
-    supervised: float = option(1.0, "weight of the class loss of labelled samples", low=0.0, varies=True)
-    unsupervised: float = option(1.0, "weight of the terms that tell real from generated samples", low=0.0, varies=True)
+    supervised: float = option(
+        1.0, "weight of the class loss of labelled samples in the critic's loss", low=0.0, varies=True
+    )
+    unsupervised: float = option(
+        1.0, "weight of the terms that tell real from generated samples in the critic's loss", low=0.0, varies=True
+    )
     right: Tensor = buffer()
 
     meaning: ClassVar[Mapping[str, str]] = {
@@ -128,8 +136,12 @@ class Categorical(Loss, name="catgan"):
     generator: -H_G[p(y)] + E H[p(y | G)].
     """
 
-    categories: int = option(0, "classes to tell apart, 0 for as many as the data has", low=0, high=10_000, metavar="K")
-    supervised: float = option(1.0, "weight of the class loss of labelled samples; 0 learns without labels", low=0.0)
+    categories: int = option(
+        0, "number of classes to tell apart; 0: as many as the data has", low=0, high=10_000, metavar="K"
+    )
+    supervised: float = option(
+        1.0, "weight of the class loss of labelled samples in the critic's loss; 0: learn without labels", low=0.0
+    )
 
     meaning: ClassVar[Mapping[str, str]] = {
         "real": "certainty about the class of real samples, -H, 0 at most",
@@ -180,12 +192,14 @@ class InfoMaximising(Loss, name="infogan"):
     authors' code for MNIST, or N(mean, std^2) with std = max(e^s, 1e-3), s a head (appendix C).
     """
 
-    categorical: int = option(1, "categorical codes", low=0, high=100, metavar="N")
-    categories: int = option(10, "values of each", low=2, high=10_000, metavar="K")
-    continuous: int = option(2, "continuous codes, U(-1, 1)", low=0, high=1000, metavar="N")
-    category_weight: float = option(1.0, "weight of the categorical codes (the paper's lambda)", low=0.0, varies=True)
-    level_weight: float = option(0.1, "weight of the continuous codes", low=0.0, varies=True)
-    learn_std: bool = option(False, "let Q learn the spread of continuous codes")
+    categorical: int = option(1, "number of categorical codes", low=0, high=100, metavar="N")
+    categories: int = option(10, "number of values of each categorical code", low=2, high=10_000, metavar="K")
+    continuous: int = option(2, "number of continuous codes, drawn from U(-1, 1)", low=0, high=1000, metavar="N")
+    category_weight: float = option(
+        1.0, "weight of the categorical codes' term (the paper's lambda)", low=0.0, varies=True
+    )
+    level_weight: float = option(0.1, "weight of the continuous codes' term", low=0.0, varies=True)
+    learn_std: bool = option(False, "let Q learn the standard deviation of continuous codes, in place of 1")
     category_bits: Tensor = buffer()
     level_bits: Tensor = buffer()
 

@@ -47,9 +47,9 @@ class LeastSquares(Loss, name="lsgan"):
     critic: E (D(x) - b)^2 / 2 + E (D(G) - a)^2 / 2;  generator: E (D(G) - c)^2 / 2.
     """
 
-    a: float = option(0.0, "the critic's target for generated samples", varies=True)
-    b: float = option(1.0, "the critic's target for real samples", varies=True)
-    c: float = option(1.0, "the target that the generator aims at", varies=True)
+    a: float = option(0.0, "score that the critic aims at for generated samples", varies=True)
+    b: float = option(1.0, "score that the critic aims at for real samples", varies=True)
+    c: float = option(1.0, "score that the generator aims at for generated samples", varies=True)
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
         return 0.5 * (real.score - self.b).square().mean() + 0.5 * (fake.score - self.a).square().mean()
@@ -117,10 +117,14 @@ class Began(Loss, name="began"):
     """
 
     gamma: float = option(
-        0.5, "diversity ratio E L(G) / E L(x) that is held; 0.3 to 0.7", above=0.0, high=1.0, varies=True
+        0.5,
+        "diversity ratio E L(G) / E L(x) that the controller holds; the paper has 0.3 to 0.7",
+        above=0.0,
+        high=1.0,
+        varies=True,
     )
-    rate: float = option(0.001, "how fast k follows (the paper's lambda_k)", above=0.0, varies=True)
-    norm: int = option(1, "power of the reconstruction error, 1 or 2 (the paper's eta)", low=1, high=2)
+    rate: float = option(0.001, "learning rate of the controller k (the paper's lambda_k)", above=0.0, varies=True)
+    norm: int = option(1, "power of the reconstruction error: 1 or 2 (the paper's eta)", low=1, high=2)
     k: Tensor = buffer()
     m_global: Tensor = buffer()
 
@@ -170,9 +174,9 @@ class EnergyBased(Loss, name="ebgan"):
     """
 
     margin: float = option(
-        1.0, "energy up to which generated samples are pushed (the paper's m)", above=0.0, varies=True
+        1.0, "energy up to which the critic pushes generated samples (the paper's m)", above=0.0, varies=True
     )
-    pt: float = option(0.1, "weight of the pulling-away term", low=0.0, varies=True)
+    pt: float = option(0.1, "weight of the pulling-away term in the generator's loss", low=0.0, varies=True)
 
     meaning: ClassVar[Mapping[str, str]] = {
         "real": "mean energy (reconstruction error) of real samples",

@@ -131,7 +131,7 @@ class Dragan(NormPenalty, name="dragan"):
     weight * E (||d D(v) / d v|| - 1)^2 at v = x + spread * std(x) * u, u ~ U[0, 1] per value, std over the batch.
     """
 
-    spread: float = option(0.5, "size of the noise in standard deviations of the batch", above=0.0, varies=True)
+    spread: float = option(0.5, "largest noise, in standard deviations of the batch", above=0.0, varies=True)
 
     target: ClassVar[float | None] = 1.0
 
