@@ -94,7 +94,7 @@ def solid_lines(block: bytes) -> np.ndarray | None:
     return solid
 
 
-def in_parts(block: bytes, lines: int) -> Iterator[bytes]:
+def in_blocks(block: bytes, lines: int) -> Iterator[bytes]:
     """Divide a block into blocks of at most so many lines."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE) + 1
     start = 0
