@@ -21,7 +21,7 @@ from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 from seqgan_gp import tokenizers
 from seqgan_gp.corpus.corpus import Corpus, open_rows, prepare
-from seqgan_gp.networks.wgan_gp import Generator, Trunk, initialise
+from seqgan_gp.networks.base import Shape, initialise, make_network
 from seqgan_gp.scores.classifier import NgramClassifier
 from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
 from seqgan_gp.settings import TextSettings
@@ -54,6 +54,11 @@ class TextDomain:
         # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
         # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
         self.energy_scale = tokenizer.size / 2
+        s = settings
+        self._network = make_network(s.arch, Shape(
+            symbols=tokenizer.size, length=s.seq_len, width=s.width, depth=s.depth, kernel=s.kernel,
+            res_scale=s.res_scale,
+        ))  # fmt: skip
         self._corpus = corpus
         self._judge: Judge | None = None
         self._scorers = {name: run_scorer(protocol, corpus) for name, protocol in PROTOCOLS.items()} if corpus else {}
@@ -97,15 +102,13 @@ class TextDomain:
         return Sample(self._one_hot(ids, self.settings.smoothing), y)
 
     def generator(self, inputs: int, num_classes: int) -> nn.Module:
-        return self._generator_from(inputs)
+        return self._network.generator(inputs)
 
     def decoder(self, code: int) -> nn.Module:
-        return self._generator_from(code)
+        return self._network.decoder(code)
 
     def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
-        s = self.settings
-        trunk = Trunk(self.tokenizer.size + more, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
-        return trunk, trunk.features
+        return self._network.trunk(more)
 
     def initialise(self, net: nn.Module) -> None:
         initialise(net, self.settings.init)
@@ -249,10 +252,6 @@ class TextDomain:
         spread = smoothing / self.tokenizer.size
         x = torch.full((*ids.shape, self.tokenizer.size), spread, device=ids.device)
         return x.scatter_(2, ids.unsqueeze(2), 1 - smoothing + spread).transpose(1, 2)
-
-    def _generator_from(self, inputs: int) -> nn.Module:
-        s = self.settings
-        return Generator(inputs, self.tokenizer.size, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
 
     def _write(self, stem: Path, ids: np.ndarray) -> Path:
         path = stem.with_suffix(".txt")

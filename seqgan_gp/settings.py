@@ -6,7 +6,7 @@ from gan_core.errors import UsageError
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from seqgan_gp.networks.wgan_gp import INITS
+from seqgan_gp.networks import ARCHS, INITS
 from seqgan_gp.sources.base import BAD_UTF8
 from seqgan_gp.sources.labelled import LABELLED
 from seqgan_gp.tokenizers.base import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
@@ -36,6 +36,7 @@ class TextSettings(Settings):
         "where labels are: a first column and a tab, a file a class, nowhere, or found out by looking",
         choices=LABELLED,
     )
+    arch: str = option("wgan-gp", "architecture of the generator and the critic", choices=ARCHS)
     depth: int = option(5, "residual blocks of each network", low=0, high=256, metavar="BLOCKS")
     kernel: int = option(5, "width of their convolutions", low=1, high=255, metavar="SYMBOLS")
     res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)

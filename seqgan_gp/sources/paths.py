@@ -69,7 +69,7 @@ def folder_source(folder: Path, how: Options, description: str | None = None) ->
     for kind in formats():
         if files := kind.in_folder(listed):
             return kind.open(Files(files, description or f"{name} ({counted(files)})", is_folder=True), how)
-    endings = ", ".join(f"*{ending}" for kind in formats() for ending in kind.endings)
+    endings = ", ".join(dict.fromkeys(f"*{ending}" for kind in formats() for ending in kind.endings))
     raise DataError(f"{name} holds no {endings} or lm1b file: {REMEDY}")
 
 

@@ -93,7 +93,7 @@ def test_a_folder_is_read_by_the_format_of_the_lowest_order(here, planted):
     assert lines(here) == ["THREE"]  # lines, before the ending
     (here / "b.txt").unlink()
     assert lines(here) == ["one", "two"]
-    with pytest.raises(DataError, match=r"no \*\.upper, \*\.txt, \*\.gz, \*\.parquet, \*\.upper or lm1b file"):
+    with pytest.raises(DataError, match=r"no \*\.upper, \*\.txt, \*\.gz, \*\.parquet or lm1b file"):
         open_source(str(empty(here)))
 
 
