@@ -23,7 +23,7 @@ from seqgan_gp import tokenizers
 from seqgan_gp.corpus.corpus import Corpus, open_rows, prepare
 from seqgan_gp.networks.base import Shape, initialise, make_network
 from seqgan_gp.scores.classifier import NgramClassifier
-from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
+from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, scalars, table
 from seqgan_gp.settings import TextSettings
 from seqgan_gp.tokenizers.base import Tokenizer
 
@@ -201,8 +201,7 @@ class TextDomain:
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
         reports = {name: report for name, report in evaluation.items() if name in PROTOCOLS}
-        scores = {f"js-{n}/{name}": value for name, report in reports.items() for n, value in report["js"].items()}
-        return scores | label_scalars(evaluation.get("labels", {}))
+        return scalars(reports) | label_scalars(evaluation.get("labels", {}))
 
     @staticmethod
     def report(evaluation: dict[str, Any]) -> str:

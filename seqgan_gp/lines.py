@@ -58,6 +58,12 @@ def code_rows(block: bytes, length: int) -> np.ndarray:
     return rows
 
 
+def code_texts(rows: np.ndarray) -> list[str]:
+    """Return rows of code points (N, L), padded with END, as N lines of text."""
+    lengths = (rows != END).sum(axis=1)
+    return joined(rows.astype("<u4"), lengths).tobytes().decode("utf-32-le").split("\n")[:-1]
+
+
 def joined(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The first `lengths[i]` symbols of each row (N, L), each followed by a newline: (n,), as in a block."""
     count, width = rows.shape

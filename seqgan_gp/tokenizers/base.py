@@ -92,7 +92,7 @@ def check_length(length: int) -> None:
         raise UsageError(f"--seq-len {length} must be between 1 and {MAX_LENGTH}")
 
 
-def text_lengths(ids: np.ndarray) -> np.ndarray:
-    """The number of symbols before the first PAD of each row (N, L): (N,)."""
-    padding = ids == PAD
+def text_lengths(ids: np.ndarray, pad: int = PAD) -> np.ndarray:
+    """Return the number of symbols before the first `pad` of each row (N, L): (N,)."""
+    padding = ids == pad
     return np.where(padding.any(axis=1), padding.argmax(axis=1), ids.shape[1])
