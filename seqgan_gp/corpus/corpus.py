@@ -118,7 +118,7 @@ def prepare_one(
         how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
     labelled = open_labelled(spec, bad_utf8, labels)
     source = labelled.source
-    read_as = f"{FORMAT} {type(source).__name__} {spec} {labels}"
+    read_as = f"{FORMAT} {type(source).__name__} {source.reading} {spec} {labels}"
     content = remembered(cache_root(cache), source.paths, read_as, lambda: source.fingerprint(progress))
     how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": content}
     how |= labelled.about()

@@ -117,7 +117,7 @@ def fingerprint_of(spec: str, length: int, bad_utf8: str) -> str:
     contents = []
     for one in joined.several(spec):
         source = open_labelled(one, bad_utf8, "none").source
-        read_as = f"{PROTOCOL} {FORMAT} {type(source).__name__} {one}"
+        read_as = f"{PROTOCOL} {FORMAT} {type(source).__name__} {source.reading} {one}"
         contents.append(remembered(cache_root(None), source.paths, read_as, source.fingerprint))
     how = {PROTOCOL: FORMAT, "length": length, "bad_utf8": bad_utf8, "sources": contents}
     return hashlib.sha256(json.dumps(how).encode()).hexdigest()

@@ -36,12 +36,14 @@ class Source(ABC):
         labelled: whether every line has the form label<TAB>sentence because the source builds its lines so.
         classes: the class names, if the labels in the lines are the numbers 0, 1, ...; else ().
         paths: the files that determine the fingerprint; () if the fingerprint does not depend on files.
+        reading: what determines the lines besides the content of the files, such as the name of a column.
     """
 
     unit = "B"
     labelled = False
     classes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    reading = ""
 
     def __init__(self, description: str, size: int, bad_utf8: str):
         self.description = description

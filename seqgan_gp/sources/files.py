@@ -1,11 +1,16 @@
-"""Files of lines, plain or packed by gzip. A file that no other format claims is read so."""
+"""Files of lines, plain or packed by gzip, the format of all files that no other format claims.
 
+A format whose records can be turned into lines one after the other derives its source from `FileSource`.
+"""
+
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+from gan_core.errors import DataError
 from gan_core.storage.inputs import naming
 from seqgan_gp.sources.base import CHUNK, PIECE, REMEDY, Chunk, Source, digest_of
 from seqgan_gp.sources.content import File, is_packed, unpacked
@@ -13,6 +18,7 @@ from seqgan_gp.sources.registry import Files, Format, Options
 
 LM1B_TRAINING = "training-monolingual.tokenized.shuffled"  # the folder of training shards in an lm1b archive
 LM1B_SHARD = re.compile(r"news\.en(-|\.heldout-)")
+LONGEST_RECORD = 1 << 26  # bytes
 JSON = re.compile(r".*\.json", re.IGNORECASE)  # data sets are described in such files, packed or not
 
 
@@ -32,7 +38,15 @@ class Lines(Format, name="lines", order=100):
 
 
 class FileSource(Source):
-    """The lines of one or several files, plain or gzip."""
+    """The lines of one or several files, plain or gzip.
+
+    Attributes:
+        files: the files, in order.
+        is_folder: whether they are the data files of one folder.
+        divisible: whether a chunk may begin after any newline, because no record extends over several lines.
+    """
+
+    divisible = True
 
     def __init__(self, files: Files, bad_utf8: str):
         self.files = files.files
@@ -46,7 +60,7 @@ class FileSource(Source):
         """Divide the files into chunks of about CHUNK bytes. A gzip file is never divided."""
         ends = [0]
         for (name, path), (first, last) in zip(self.files, pairwise(self.bounds), strict=True):
-            if round((last - first) / CHUNK) > 1 and not is_packed(name, path):
+            if self.divisible and round((last - first) / CHUNK) > 1 and not is_packed(name, path):
                 ends += (first + end for end in line_ends(name, path, last - first))
             if last - ends[-1] >= CHUNK or last == self.size:
                 ends.append(last)
@@ -61,7 +75,21 @@ class FileSource(Source):
             first, last = self.bounds[number : number + 2]
             if first < end and last > start:
                 within = (max(start, first) - first, min(end, last) - first)
-                yield number, name, self.followed(first, name, path, within)
+                yield number, name, self.content(name, self.followed(first, name, path, within))
+
+    def content(self, name: str, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """Turn the content of a file into lines of text, both in pieces of any size. Other formats override this.
+
+        name: a name of the file for messages.
+
+        Raises:
+            DataError: the content does not have the format.
+        """
+        return pieces
+
+    def head(self, file: File) -> bytes:
+        """Return the lines at the beginning of a file, see `File.head`."""
+        return b"".join(self.content(file.name, [file.head()]))
 
     def followed(self, first: int, name: str, path: Path, within: Chunk) -> Iterator[bytes]:
         """Yield the content of a file whose first byte has position `first`, and update `self.position`."""
@@ -70,7 +98,25 @@ class FileSource(Source):
             yield piece
 
     def fingerprint(self, progress: bool = False) -> str:
-        return digest_of(self.files, self.size, progress)
+        content = digest_of(self.files, self.size, progress)
+        return hashlib.sha256(repr((self.reading, content)).encode()).hexdigest() if self.reading else content
+
+
+def whole_lines(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Regroup the content of a file into blocks of whole lines. The last block may lack a newline.
+
+    Raises:
+        DataError: a line is longer than LONGEST_RECORD.
+    """
+    rest = b""
+    for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline:
+            yield whole + newline
+        if len(rest) > LONGEST_RECORD:
+            raise DataError(f"{name} has a line of more than {LONGEST_RECORD:,} bytes: check that its format is right")
+    if rest:
+        yield rest
 
 
 def line_ends(name: str, path: Path, size: int) -> Iterator[int]:

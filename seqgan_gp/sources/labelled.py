@@ -215,7 +215,7 @@ class Heads:
         self.any_tab = False
         self.different: set[bytes] = set()
         for file in source.files:
-            head = file.head()
+            head = source.head(file)
             self.any_tab |= b"\t" in head
             self.add(file.name, [line for line in head.split(b"\n") if line.strip()])
 

@@ -204,6 +204,7 @@ class Flat(TextNetwork, name="flat"):
 def planted(tmp_path, monkeypatch):
     """The folder of a network that belongs to the folder of networks."""
     (tmp_path / "flat.py").write_text(PLANTED)
+    import_all(networks)  # before the table is copied: a module registers only once
     monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
     monkeypatch.setattr(base, "NETWORKS", dict(base.NETWORKS))
     yield tmp_path

@@ -8,7 +8,10 @@ import pytest
 from gan_core.errors import DataError
 from gan_core.evaluation.metrics import import_all
 from seqgan_gp import sources
-from seqgan_gp.sources import registry
+from seqgan_gp.sources import files, registry
+from seqgan_gp.sources.content import File
+from seqgan_gp.sources.files import whole_lines
+from seqgan_gp.sources.labelled import form_of
 from seqgan_gp.sources.open import open_source
 
 # A format by its ending, one by its content, and an origin.
@@ -50,6 +53,7 @@ def planted(tmp_path, monkeypatch):
     folder = tmp_path / "planted"
     folder.mkdir()
     (folder / "planted_source.py").write_text(UPPER)
+    import_all(sources)  # before the tables are copied: a module registers only once
     monkeypatch.setattr(registry, "ORIGINS", dict(registry.ORIGINS))
     monkeypatch.setattr(registry, "FORMATS", dict(registry.FORMATS))
     monkeypatch.setattr(sources, "__path__", [*sources.__path__, str(folder)])
@@ -119,3 +123,41 @@ def test_orders_differ():
     for table in (registry.ORIGINS, registry.FORMATS):
         orders = [kind.order for kind in table.values()]
         assert len(set(orders)) == len(orders)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_whole_lines_wherever_the_pieces_end(size):
+    content = b"one\n\ntwo three\nend"
+    blocks = list(whole_lines((content[at : at + size] for at in range(0, len(content), size)), "f"))
+    assert b"".join(blocks) == content and all(block.endswith(b"\n") for block in blocks[:-1])
+
+
+def test_a_record_without_an_end_is_refused(monkeypatch):
+    monkeypatch.setattr(files, "LONGEST_RECORD", 10)
+    assert list(whole_lines([b"0123456789", b"\nx"], "f")) == [b"0123456789\n", b"x"]
+    with pytest.raises(DataError, match="f has a line of more than 10 bytes"):
+        list(whole_lines([b"0123456789", b"01"], "f"))
+
+
+class Records(files.FileSource):
+    """Three lines a record, of which the second is the text."""
+
+    divisible = False
+    reading = "records"
+
+    def content(self, name, pieces):
+        for block in whole_lines(pieces, name):
+            yield b"".join(block.splitlines(keepends=True)[1::3])
+
+
+def test_a_format_of_records(tmp_path, divided):
+    """Files are not divided, heads are of lines, and the same bytes read otherwise are other data."""
+    path = tmp_path / "r"
+    path.write_text("".join(f"{i}\na\ttext {i}\n{i}\n" for i in range(9)))
+    divided(10)
+    chosen = registry.Files([File("r", path)], "r")
+    source, plain = Records(chosen, "error"), files.FileSource(chosen, "error")
+    assert source.chunks() == [(0, path.stat().st_size)] and len(plain.chunks()) > 5
+    assert b"".join(source.blocks()) == b"".join(b"a\ttext %d\n" % i for i in range(9))
+    assert form_of(source, "auto") == "tab" and form_of(plain, "auto") == "none"
+    assert len({source.fingerprint(), plain.fingerprint()}) == 2
