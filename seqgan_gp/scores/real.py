@@ -23,7 +23,7 @@ BLOCK = 1 << 16  # rows read at a time
 class Facts(NamedTuple):
     """Facts about real lines.
 
-    hashes: the sorted distinct hashes of the lines, uint64. mean_length: the mean number of symbols per line.
+    hashes: the sorted hashes of the lines, uint64. mean_length: the mean number of symbols per line.
     """
 
     hashes: np.ndarray
@@ -76,9 +76,13 @@ class RealLines:
 
     def _find(self) -> Facts:
         rows, total = self.rows, 0
+        hashes = np.empty(len(rows), np.uint64)
         for start in range(0, len(rows), BLOCK):
-            total += int(self.lengths(rows[start : start + BLOCK]).sum())
-        return Facts(np.unique(row_hashes(rows)), total / len(rows))
+            block = rows[start : start + BLOCK]
+            hashes[start : start + BLOCK] = row_hashes(block)
+            total += int(self.lengths(block).sum())
+        hashes.sort()
+        return Facts(hashes, total / len(rows))
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of symbols before the padding of each row (M, L): (M,)."""
