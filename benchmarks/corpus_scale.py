@@ -40,8 +40,8 @@ class Measured:
     """One run of the command.
 
     seconds: of all of it. memory, disk: the most bytes of its processes together, and in the cache, seen at a time.
-    preparing: seconds from the first look at which a part was begun to the last.
-    ended: whether it ended by itself. parts: how many were finished when it was killed.
+    preparing: seconds from the first look at which a chunk was begun to the last.
+    ended: whether it ended by itself. chunks: how many were finished when it was killed.
     """
 
     seconds: float = 0.0
@@ -49,7 +49,7 @@ class Measured:
     disk: int = 0
     preparing: float = 0.0
     ended: bool = False
-    parts: int = 0
+    chunks: int = 0
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Bench:
         processors: how many it may use; None for all.
         """
         measured, began, first = Measured(), time.monotonic(), None
-        before = self.in_parts()
+        before = self.in_chunks()
         prefix = [] if processors is None else ["taskset", "--cpu-list", f"0-{processors - 1}"]
         process = subprocess.Popen(
             [*prefix, sys.executable, *self.command],
@@ -87,7 +87,7 @@ class Bench:
         )  # fmt: skip
         while process.poll() is None:
             now = time.monotonic()
-            if first or self.in_parts() != before:  # it has begun, or has swept what the one before left half done
+            if first or self.in_chunks() != before:  # it has begun, or has swept what the one before left half done
                 first = first or now
                 measured.preparing = now - first
                 if kill_after is not None and measured.preparing >= kill_after:
@@ -99,14 +99,14 @@ class Bench:
         output, _ = process.communicate()
         measured.seconds = time.monotonic() - began
         measured.ended = process.returncode == 0
-        measured.parts = len([name for name in self.in_parts() if not name.startswith(".")])
+        measured.chunks = len([name for name in self.in_chunks() if not name.startswith(".")])
         if not measured.ended and kill_after is None:
             raise RuntimeError(output.decode(errors="replace"))
         return measured
 
-    def in_parts(self) -> set[str]:
-        """The names of what lies in the folder of parts, if there is one; what is not finished begins with a dot."""
-        return {path.name for path in self.cache.glob(".*.parts/*")}
+    def in_chunks(self) -> set[str]:
+        """The names of what lies in the folder of chunks, if there is one; what is not finished begins with a dot."""
+        return {path.name for path in self.cache.glob(".*.chunks/*")}
 
     def digest(self) -> str:
         """The SHA-256 of all files in the cache but locks, and notes of when a source was last read."""
@@ -197,14 +197,14 @@ def report(bench: Bench, kills: int, rng: random.Random) -> str:
     row(f"the last, after {kills} kills", last, compared())
     whole = sum(run.preparing for run in killed) + last.preparing
     kept = (
-        ", ".join(f"{run.parts} after {run.preparing:.1f} s" for run in killed if not run.ended)
+        ", ".join(f"{run.chunks} after {run.preparing:.1f} s" for run in killed if not run.ended)
         or "no kill was in time"
     )
-    number = 2 * len(open_source(str(bench.folder / "lines.txt")).parts()) + 1  # counted, encoded; and the tokenizer
+    number = 2 * len(open_source(str(bench.folder / "lines.txt")).chunks()) + 1  # counted, encoded; and the tokenizer
     return "\n".join(
         [
             *rows, "",
-            f"{bench.lines:,} lines, {size / 1e6:,.0f} MB. Finished of {number} parts: {kept}.",
+            f"{bench.lines:,} lines, {size / 1e6:,.0f} MB. Finished of {number} chunks: {kept}.",
             f"Preparing took {whole:.1f} s in all, {whole / max(straight.preparing, 1e-9):.2f} times as long.",
             "",
             f"{date.today()}, torch {torch.__version__}, {machine()}: "

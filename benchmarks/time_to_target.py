@@ -33,7 +33,7 @@ from gan_core.runtime.device import use_threads
 from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Latent, Sample
 from seqgan_gp.domain import open_domain
-from seqgan_gp.networks.wgan_gp import initialise
+from seqgan_gp.networks.base import initialise
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")

@@ -1,5 +1,8 @@
 """The choices and limits of text options. They stand apart so that settings and help need neither torch nor NumPy."""
 
+from gan_core.parts import catalogue
+
+ARCHS = tuple(sorted(catalogue.read("seqgan_gp.networks")))  # architectures
 BAD_UTF8 = ("error", "replace", "skip")  # what to do with lines that are not UTF-8
 LABELLED = ("auto", "tab", "file", "none")  # where the labels of lines are
 TOKENIZERS = ("byte", "char", "bpe", "unigram")

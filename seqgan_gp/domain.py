@@ -25,10 +25,9 @@ from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 from seqgan_gp import tokenizers
 from seqgan_gp.corpus.corpus import Corpus, open_rows, prepare
-from seqgan_gp.networks.wgan_gp import Generator as SoftmaxGenerator
-from seqgan_gp.networks.wgan_gp import Trunk, initialise
+from seqgan_gp.networks.base import Shape, initialise, make_network
 from seqgan_gp.scores.classifier import NgramClassifier
-from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
+from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, scalars, table
 from seqgan_gp.settings import TextSettings
 from seqgan_gp.tokenizers.base import Tokenizer
 
@@ -83,25 +82,26 @@ class TextData:
 
 
 class TextNetworks:
-    """The networks for lines of a number of symbols."""
+    """The networks of an architecture, for lines of a number of symbols."""
 
     def __init__(self, settings: TextSettings, symbols: int) -> None:
-        self.settings, self.symbols = settings, symbols
         # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
         # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
         self.energy_scale = symbols / 2
+        s = self.settings = settings
+        shape = Shape(
+            symbols=symbols, length=s.seq_len, width=s.width, depth=s.depth, kernel=s.kernel, res_scale=s.res_scale
+        )
+        self._network = make_network(s.arch, shape, s.of_arch)
 
     def generator(self, prior: Prior) -> nn.Module:
-        return Generator(self.decoder(prior.width + prior.num_classes), prior.num_classes)
+        return Generator(self._network.generator(prior.width + prior.num_classes), prior.num_classes)
 
     def decoder(self, code: int) -> nn.Module:
-        s = self.settings
-        return SoftmaxGenerator(code, self.symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+        return self._network.decoder(code)
 
     def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
-        s = self.settings
-        trunk = Trunk(self.symbols + extra, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
-        return trunk, trunk.features
+        return self._network.trunk(extra)
 
     def initialise(self, net: nn.Module) -> None:
         initialise(net, self.settings.init)
@@ -204,8 +204,7 @@ class TextScores:
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
         reports = {name: report for name, report in evaluation.items() if name in PROTOCOLS}
-        scores = {f"js-{n}/{name}": value for name, report in reports.items() for n, value in report["js"].items()}
-        return scores | label_scalars(evaluation.get("labels", {}))
+        return scalars(reports) | label_scalars(evaluation.get("labels", {}))
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
         """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""

@@ -1,6 +1,6 @@
-"""Blocks of lines as arrays: what is done to every line without a Python loop over lines.
+"""Vectorised operations on blocks of lines, without a Python loop over lines.
 
-A block is the UTF-8 bytes of whole lines, each ended by a newline. Symbols are bytes or code points.
+A block is the UTF-8 bytes of whole lines, each terminated by a newline. Symbols are bytes or code points.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 NEWLINE = 10
-END = 0x110000  # fills up rows of code points: the first number that is no code point
+END = 0x110000  # pads rows of code points; the first number that is not a code point
 
-WHITE = np.array([chr(code).isspace() for code in range(0x3002)])  # nothing after U+3000 is white space
-WHITE_BYTES = np.zeros(256, bool)  # the first bytes of white space; of other characters too
+WHITE = np.array([chr(code).isspace() for code in range(0x3002)])  # U+3000 is the last white space
+WHITE_BYTES = np.zeros(256, bool)  # first bytes of white space, some of which begin other characters too
 WHITE_BYTES[[chr(code).encode()[0] for code in np.flatnonzero(WHITE)]] = True
 
 
 def first_columns(symbols: np.ndarray, length: int) -> np.ndarray:
-    """The first `length` symbols of each line of (n,) symbols, filled up with NEWLINE: (lines, length)."""
+    """Return the first `length` symbols of each line of symbols (n,), padded with NEWLINE: (lines, length)."""
     starts, ends = line_bounds(symbols)
     padded = np.concatenate([symbols, np.full(length, NEWLINE, symbols.dtype)])
     rows = sliding_window_view(padded, length)[starts]
@@ -27,9 +27,9 @@ def first_columns(symbols: np.ndarray, length: int) -> np.ndarray:
 
 
 def first_code_points(block: bytes, length: int) -> np.ndarray:
-    """The first `length` code points of each line, filled up with NEWLINE: (lines, length) uint8 or uint32.
+    """Return the first `length` code points of each line, padded with NEWLINE: (lines, length) uint8 or uint32.
 
-    Only lines with a rare character at their beginning are decoded: of English, very few.
+    Only lines with a non-ASCII byte within `length` bytes are decoded, very few in English text.
     """
     symbols = np.frombuffer(block, np.uint8)
     rows = first_columns(symbols, length)
@@ -38,7 +38,7 @@ def first_code_points(block: bytes, length: int) -> np.ndarray:
         return rows
     starts, ends = line_bounds(symbols)
     bounds = zip(starts[wide].tolist(), np.minimum(ends, starts + 4 * length)[wide].tolist(), strict=True)
-    # Four bytes a character are enough; what they leave of one more is ignored.
+    # Four bytes per character suffice; a character cut at the end is ignored.
     text = b"".join(block[start:end] + b"\n" for start, end in bounds).decode(errors="ignore")
     rows = rows.astype(np.uint32)
     rows[wide] = first_columns(np.frombuffer(text.encode("utf-32-le"), "<u4"), length)
@@ -46,20 +46,26 @@ def first_code_points(block: bytes, length: int) -> np.ndarray:
 
 
 def line_bounds(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each line of (n,) symbols begins, and where its newline is."""
+    """Return the start of each line of symbols (n,), and the index of its newline."""
     ends = np.flatnonzero(symbols == NEWLINE)
     return np.concatenate(([0], ends + 1))[:-1], ends
 
 
 def code_rows(block: bytes, length: int) -> np.ndarray:
-    """The first `length` code points of each line, filled up with END: (lines, length) uint32."""
+    """Return the first `length` code points of each line, padded with END: (lines, length) uint32."""
     rows = first_code_points(block, length).astype(np.uint32)
     rows[rows == NEWLINE] = END
     return rows
 
 
+def code_texts(rows: np.ndarray) -> list[str]:
+    """Return rows of code points (N, L), padded with END, as N lines of text."""
+    lengths = (rows != END).sum(axis=1)
+    return joined(rows.astype("<u4"), lengths).tobytes().decode("utf-32-le").split("\n")[:-1]
+
+
 def joined(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The first `lengths[i]` symbols of each row (N, L), each followed by a newline: (n,), as in a block."""
+    """Return the first `lengths[i]` symbols of row i of (N, L), for all i, each terminated by NEWLINE: (n,)."""
     count, width = rows.shape
     wide = np.full((count, width + 1), NEWLINE, rows.dtype)
     wide[:, :width] = rows
@@ -68,7 +74,7 @@ def joined(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def drop_blank(block: bytes) -> tuple[bytes, np.ndarray | None]:
-    """The block without its blank lines, and which lines were kept, see `solid_lines`."""
+    """Return the block without its blank lines, and which lines were kept, see `solid_lines`."""
     kept = solid_lines(block)
     if kept is None:
         return block, None
@@ -76,12 +82,12 @@ def drop_blank(block: bytes) -> tuple[bytes, np.ndarray | None]:
 
 
 def solid_lines(block: bytes) -> np.ndarray | None:
-    """Which lines hold more than white space: (lines,) bool, or None where no line even begins with white space."""
+    """Return which lines hold more than white space, (lines,) bool; None if no line begins with white space."""
     symbols = np.frombuffer(block, np.uint8)
     starts, ends = line_bounds(symbols)
     white = np.flatnonzero(WHITE_BYTES[symbols[starts]])
     if white.size:
-        # Of the different beginnings there are few, also where every line begins with such a byte, as in Japanese.
+        # Distinct beginnings are few, even if every line begins with such a byte, as in Japanese.
         places = np.minimum(starts[white, None] + np.arange(3), len(symbols) - 1)
         beginnings, inverse = np.unique(symbols[places].view("V3").ravel().view("S3"), return_inverse=True)
         is_white = [bytes(text).decode(errors="ignore")[:1].isspace() for text in beginnings.tolist()]
@@ -94,8 +100,8 @@ def solid_lines(block: bytes) -> np.ndarray | None:
     return solid
 
 
-def in_parts(block: bytes, lines: int) -> Iterator[bytes]:
-    """Divide a block into blocks of at most so many lines."""
+def in_blocks(block: bytes, lines: int) -> Iterator[bytes]:
+    """Divide a block into blocks of at most `lines` lines."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE) + 1
     start = 0
     for end in [*ends[lines - 1 :: lines], len(block)]:

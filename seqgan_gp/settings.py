@@ -6,7 +6,7 @@ from gan_core.errors import UsageError, named
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from seqgan_gp.choices import BAD_UTF8, INITS, LABELLED, MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
+from seqgan_gp.choices import ARCHS, BAD_UTF8, INITS, LABELLED, MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class TextSettings(Settings):
         64, "channels of the residual blocks of both networks", low=1, high=16384, metavar="CHANNELS",
         section="networks",
     )  # fmt: skip
+    arch: str = option("wgan-gp", "architecture of both networks", choices=ARCHS, section="networks")
     depth: int = option(
         5, "number of residual blocks of each network", low=0, high=256, metavar="BLOCKS", section="networks"
     )
@@ -119,4 +120,7 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-TEXT = Kind("text", "sentences, or other lines of symbols", TextSettings, PRESETS, recipe="wgan-gp", preset="small")
+TEXT = Kind(
+    "text", "sentences, or other lines of symbols", TextSettings, PRESETS, recipe="wgan-gp", preset="small",
+    networks="seqgan_gp.networks",
+)  # fmt: skip

@@ -1,1 +1,1 @@
-"""Lines encoded once, split and cached."""
+"""Corpora: lines that are encoded once, split into two sides, and cached."""

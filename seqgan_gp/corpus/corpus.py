@@ -1,7 +1,7 @@
-"""A corpus as training sees it: every line encoded once, split into two sides, kept in a cache.
+"""A corpus: the encoded lines of a source, split into training and held-out rows, in a cache.
 
-The source is read as `seqgan_gp.corpus.preparation` describes, and streamed: rows go to files, which are then
-mapped into memory, so that ten million lines cost no more memory than a few blocks of them.
+`seqgan_gp.corpus.preparation` reads the source and writes the rows to files, which are then mapped into memory. Ten
+million lines therefore take no more memory than a few blocks of them.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ from gan_core.storage.cache import cache_root, kept, remembered, writing_to
 from gan_core.storage.sealed import DamagedError, verify
 from seqgan_gp import tokenizers
 from seqgan_gp.corpus import joined
-from seqgan_gp.corpus.preparation import CELLS, Encoded, Reading, encode, folder_of_parts, read_lines, sweep
+from seqgan_gp.corpus.preparation import CELLS, Encoded, Reading, encode, folder_of_chunks, read_lines, sweep
 from seqgan_gp.lines import code_rows
 from seqgan_gp.sources.labelled import open_labelled
 from seqgan_gp.tokenizers.base import Tokenizer, check_length, checked_vocab_size
 
-FORMAT = 1  # part of the fingerprint: raise it with any change to rows, split or training, so that old caches are left
+FORMAT = 1  # in the fingerprint: raise it with any change to rows, split or tokenizers, so that old caches are not used
 ABOUT_FILE = "corpus.json"
 SIDES = ("train", "heldout")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The encoded lines of a source, or of several.
+    """The encoded lines of one or several sources.
 
     Attributes:
-        train: the rows to learn from, (N, L) uint8 or uint16, mapped from a file and read-only; of several sources
-            `JoinedRows`.
-        heldout: rows that no training batch holds: no row of one side equals a row of the other.
-        tokenizer: what encoded them.
-        fingerprint: hexadecimal; equal where the rows and the tokenizer are equal, on any machine. Of several sources
-            it is that of their fingerprints, in order.
-        description: of the source, for people.
-        counts: "lines" read, lines "blank" (dropped), "cut_at_length" (of the rows), "cut_at_limit" (of a line),
-            of "bad_utf8"; "unknown_share" of the symbols; rows of "train" and "heldout".
-        train_labels: of the rows of `train`, (N,) int16, UNKNOWN (-1) where there is none; read-only.
-        heldout_labels: of the rows of `heldout`.
-        classes: the names of the labels 0, 1, ...; () where nothing is labelled.
+        train: the training rows, (N, L) uint8 or uint16, mapped from a file and read-only; `JoinedRows` for several
+            sources.
+        heldout: the held-out rows (M, L). No row occurs both here and in `train`.
+        tokenizer: the tokenizer that encoded the rows.
+        fingerprint: a hexadecimal hash of rows and tokenizer, equal on every machine; for several sources, a hash of
+            their fingerprints in order.
+        description: a name of the data for users.
+        counts: "lines" read; lines that are "blank" (dropped), "cut_at_length" (`seq_len`), "cut_at_limit"
+            (LINE_LIMIT) or of "bad_utf8"; "unknown_share" of the symbols; rows of "train" and of "heldout".
+        train_labels: the labels of `train`, (N,) int16, UNKNOWN (-1) for a row without a label; read-only.
+        heldout_labels: the labels of `heldout`, (M,) int16.
+        classes: the names of the labels 0, 1, ...; () if nothing is labelled.
     """
 
     train: np.ndarray
@@ -74,24 +74,24 @@ def prepare(
     progress: bool = True,
     fixed_tokenizer: Tokenizer | None = None,
 ) -> Corpus:
-    """The corpus of a source, from the cache if it is there; or of several, see `together`.
+    """Return the corpus of one or several sources. It is prepared if the cache does not hold it.
 
     Args:
-        spec: see `open_source`; several with commas between them.
-        tokenizer: the kind to train, one of `choices.TOKENIZERS`.
-        vocab_size: see `tokenizer.train`.
-        seq_len: symbols of a row; longer lines are cut there.
-        bad_utf8: see `open_source`.
+        spec: see `open_source`; several are separated by commas, see `together`.
+        tokenizer: the kind of tokenizer to train, one of `choices.TOKENIZERS`.
+        vocab_size: see `tokenizers.train`.
+        seq_len: symbols per row; longer lines are cut.
+        bad_utf8: see `Options`.
         labels: the form of the labels, see `open_labelled`.
-        heldout: the share of the different lines that training must not see, between 0 and 1.
+        heldout: the share of distinct lines to hold out from training, between 0 and 1.
         cache: the folder of all cached corpora; None for $SEQGAN_GP_CACHE or the user's cache folder.
-        progress: whether to show how far it is: a bar on a terminal, elsewhere a line every ten seconds.
-        fixed_tokenizer: used as it is, in place of `tokenizer` and `vocab_size`.
+        progress: whether to show progress: a bar on a terminal, else a line every ten seconds.
+        fixed_tokenizer: a tokenizer to use in place of `tokenizer` and `vocab_size`.
 
     Raises:
-        DataError: the source is unusable, or holds fewer than two different lines.
+        DataError: the source is unusable, or holds fewer than two distinct lines.
         UsageError: an option is out of range or does not fit the data.
-        GanError: no space is left on the disk.
+        GanError: the disk is full.
     """
     check_length(seq_len)
     if not 0 < heldout < 1:
@@ -101,7 +101,7 @@ def prepare(
     corpus = prepare_one(first, tokenizer, vocab_size, fixed_tokenizer, cache=cache, progress=progress, **how)
     if not others:
         return corpus
-    # Bytes are the same symbols everywhere, and a corpus of them the same alone and beside others.
+    # Bytes need no shared tokenizer; without one the corpus is cached under the same name as if it were alone.
     fixed = fixed_tokenizer or (None if tokenizer == "byte" else corpus.tokenizer)
     more = [prepare_one(other, tokenizer, vocab_size, fixed, cache=cache, progress=progress, **how) for other in others]
     return together([corpus, *more], heldout)
@@ -111,14 +111,14 @@ def prepare_one(
     spec: str, tokenizer: str, vocab_size: int | None, fixed_tokenizer: Tokenizer | None,
     *, seq_len: int, bad_utf8: str, labels: str, heldout: float, cache: str | Path | None, progress: bool,
 ) -> Corpus:  # fmt: skip
-    """The corpus of one source; the arguments are those of `prepare`."""
+    """Return the corpus of one source. The arguments are those of `prepare`."""
     if fixed_tokenizer is None:
         how = {"tokenizer": tokenizer, "vocab_size": checked_vocab_size(tokenizer, vocab_size)}
     else:
         how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
     labelled = open_labelled(spec, bad_utf8, labels)
     source = labelled.source
-    read_as = f"{FORMAT} {type(source).__name__} {spec} {labels}"
+    read_as = f"{FORMAT} {type(source).__name__} {source.reading} {spec} {labels}"
     content = remembered(cache_root(cache), source.paths, read_as, lambda: source.fingerprint(progress))
     how |= {"seq_len": seq_len, "bad_utf8": bad_utf8, "heldout": heldout, "source": content}
     how |= labelled.about()
@@ -127,9 +127,9 @@ def prepare_one(
     name = fingerprint[:32]
 
     def fill(folder: Path) -> None:
-        parts = source.parts()
-        with folder_of_parts(name, folder, len(parts)) as place:
-            reading = Reading(source, labelled.form, seq_len, parts, place)
+        chunks = source.chunks()
+        with folder_of_chunks(name, folder, len(chunks)) as place:
+            reading = Reading(source, labelled.form, seq_len, chunks, place)
             encoded = encode(reading, labelled, fixed_tokenizer or tokenizer, vocab_size, progress)
             encoded.tokenizer.save(folder)
             sides = split(encoded, heldout, folder, source.description)
@@ -153,11 +153,13 @@ def prepare_one(
 
 
 def together(corpora: list[Corpus], heldout: float) -> Corpus:
-    """Corpora as one, without a copy of their rows: one after the other, by the vocabulary of the first.
+    """Concatenate corpora without copying their rows. All are encoded by the tokenizer of the first.
+
+    heldout: the share of held-out lines that each was split by.
 
     Raises:
-        DataError: they cannot be one: only some are labelled, one is too small to be divided as the others are, or too
-            much of it is not in the vocabulary.
+        DataError: only some corpora are labelled, one is too small to be split by the same share, or too many of its
+            symbols are missing in the vocabulary.
     """
     first, limit = corpora[0], int(heldout * 2**64)
     for corpus in corpora:
@@ -172,7 +174,7 @@ def together(corpora: list[Corpus], heldout: float) -> Corpus:
                 "folder"
             )
         held, trained = (int(row_hashes(side[:1])[0]) < limit for side in (corpus.heldout, corpus.train))
-        if trained or not held:  # else a line could be on one side here, and on the other there
+        if trained or not held:  # else a line could be training in one corpus and held out in another
             raise DataError(f"{name} has too few lines to be one of several: add them to another file")
     own = [corpus.classes for corpus in corpora]
     classes = joined.classes_of_all(own)
@@ -198,9 +200,9 @@ def open_rows(
     labels: str = "auto",
     progress: bool = True,
 ) -> np.ndarray:
-    """All lines of a source that are not blank, encoded, unsplit: (N, seq_len), mapped from a temporary file.
+    """Encode all lines of a source that are not blank: (N, seq_len), mapped from a temporary file.
 
-    Labels are left out; `labels` is their form, see `open_labelled`.
+    Labels are removed; `labels` is their form, see `open_labelled`.
 
     Raises:
         DataError: the source is unusable or holds only blank lines.
@@ -217,9 +219,9 @@ def open_rows(
 def plain_rows(
     spec: str, seq_len: int, *, bad_utf8: str = "error", labels: str = "none", progress: bool = True
 ) -> np.ndarray:
-    """Every line of a source, blank ones too, as code points: (N, seq_len) uint32, filled up with END.
+    """Return every line of a source, blank ones too, as code points: (N, seq_len) uint32, padded with END.
 
-    Labels are left out; `labels` is their form, see `open_labelled`.
+    Labels are removed; `labels` is their form, see `open_labelled`.
 
     Raises:
         DataError: the source is unusable.
@@ -234,27 +236,27 @@ def plain_rows(
 
 
 def split(encoded: Encoded, heldout: float, folder: Path, description: str) -> dict[str, int]:
-    """Write the rows of a source, and their labels if it has any, into `folder`; how many are on each side.
+    """Write the rows of a source, and their labels if any, into `folder`. Return the number of rows of each side.
 
-    The hash of a row says on which side it is, so equal rows are on one side, here and in every other run.
+    The hash of a row determines its side, so equal rows are on the same side, in every run.
 
     Raises:
-        DataError: there are no two different rows.
+        DataError: all rows are equal.
     """
     limit = int(heldout * 2**64)
     sides, lowest, highest = write_sides(encoded, limit, folder)
     if lowest == highest:
         raise DataError(f"{description} holds one line over and over: at least two different are needed")
-    if not lowest < limit <= highest:  # a tiny corpus: a side is empty
-        # Then at least the row of the lowest hash is held out, and at least that of the highest is to train on.
+    if not lowest < limit <= highest:  # a tiny corpus, of which one side is empty
+        # Hold out at least the row of the lowest hash, and train on at least the row of the highest.
         sides, _, _ = write_sides(encoded, min(max(limit, lowest + 1), highest), folder)
     return sides
 
 
 def write_sides(encoded: Encoded, limit: int, folder: Path) -> tuple[dict[str, int], int, int]:
-    """Write train.bin, and rows whose hash is below `limit` to heldout.bin; labels to train-labels.bin and so on.
+    """Write rows with a hash below `limit` to heldout.bin, the others to train.bin; labels to SIDE-labels.bin.
 
-    Returns how many rows are on each side, the lowest hash and the highest.
+    Return the number of rows of each side, the lowest hash and the highest hash.
     """
     written = dict.fromkeys(SIDES, 0)
     lowest, highest = 1 << 64, -1
@@ -262,7 +264,7 @@ def write_sides(encoded: Encoded, limit: int, folder: Path) -> tuple[dict[str, i
         files = {side: stack.enter_context((folder / f"{side}.bin").open("wb")) for side in SIDES}
         endings = SIDES if encoded.classes else ()
         label_files = {side: stack.enter_context((folder / f"{side}-labels.bin").open("wb")) for side in endings}
-        for rows, labels in encoded.chunks():
+        for rows, labels in encoded.batches():
             hashes = row_hashes(rows)
             lowest, highest = min(lowest, int(hashes.min())), max(highest, int(hashes.max()))
             held = hashes < np.uint64(limit)
@@ -275,15 +277,15 @@ def write_sides(encoded: Encoded, limit: int, folder: Path) -> tuple[dict[str, i
 
 
 def row_hashes(rows: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of the content of each row (N, L): (N,) uint64. PAD counts for nothing."""
+    """Hash the content of each row (N, L) to 64 bits: (N,) uint64. PAD does not influence the hash."""
     column = mixed(np.arange(1, rows.shape[1] + 1, dtype=np.uint64)) | np.uint64(1)
-    step = max(1, CELLS // rows.shape[1])  # a symbol takes 8 bytes in this
-    parts = [rows[start : start + step].astype(np.uint64) @ column for start in range(0, len(rows), step)]
-    return mixed(np.concatenate([np.empty(0, np.uint64), *parts]))
+    step = max(1, CELLS // rows.shape[1])  # a symbol takes 8 bytes here
+    sums = [rows[start : start + step].astype(np.uint64) @ column for start in range(0, len(rows), step)]
+    return mixed(np.concatenate([np.empty(0, np.uint64), *sums]))
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele et al. 2014): each bit of uint64 values influences every bit of the result."""
+    """Apply SplitMix64 (Steele et al. 2014) to uint64 values: each bit of a result depends on all bits of its value."""
     values = values * np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -291,14 +293,14 @@ def mixed(values: np.ndarray) -> np.ndarray:
 
 
 def mapped(file: BinaryIO, dtype: type, seq_len: int) -> np.ndarray:
-    """The rows of a file that was just written, (N, seq_len); they stay when the file is closed or deleted."""
+    """Map the rows of a file that was just written, (N, seq_len). They outlive the closing or deletion of the file."""
     file.flush()
     count = file.tell() // (seq_len * np.dtype(dtype).itemsize)
     return np.memmap(file, dtype, "r", shape=(count, seq_len))
 
 
 def read_cached(folder: Path, fingerprint: str, description: str) -> Corpus | None:
-    """The corpus in a cache folder, or None where it is missing, incomplete, damaged or another one."""
+    """Return the corpus in a cache folder, None if it is missing, incomplete, damaged or another corpus."""
     try:
         verify(folder)
         about = json.loads((folder / ABOUT_FILE).read_text())
@@ -314,7 +316,7 @@ def read_cached(folder: Path, fingerprint: str, description: str) -> Corpus | No
         if classes:
             labels = [np.memmap(folder / f"{s}-labels.bin", np.int16, "r", shape=(counts[s],)) for s in SIDES]
         else:
-            labels = [np.broadcast_to(np.int16(UNKNOWN), (counts[s],)) for s in SIDES]  # takes no memory
+            labels = [np.broadcast_to(np.int16(UNKNOWN), (counts[s],)) for s in SIDES]  # a view of one number
     except (DamagedError, CheckpointError, OSError, ValueError, KeyError, TypeError):
         return None
     return Corpus(train, heldout, tokenizer, fingerprint, description, counts, *labels, classes)

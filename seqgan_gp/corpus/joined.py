@@ -1,4 +1,4 @@
-"""Several corpora as one: their rows stay in the files where each keeps its own, and are found by arithmetic."""
+"""Several corpora as one. The rows stay in the files of their corpora; `JoinedRows` addresses them by index."""
 
 import glob
 import hashlib
@@ -17,21 +17,21 @@ from gan_core.text import printable
 from seqgan_gp.sources.base import give_lines
 from seqgan_gp.sources.labelled import sorted_names
 
-MOST_UNKNOWN = 0.02  # of the symbols of a corpus that the vocabulary of the first may lack
+MOST_UNKNOWN = 0.02  # largest share of a corpus's symbols that may be missing in the vocabulary of the first corpus
 
 
 class JoinedRows(NDArrayOperatorsMixin):
-    """Arrays of rows, (N1, L), (N2, L), ..., that are read as if they were one, (N1 + N2 + ..., L).
+    """A read-only concatenation of arrays (N1, L), (N2, L), ... without a copy: (N1 + N2 + ..., L).
 
-    Rows that are asked for, by a slice, an array of indices or of booleans, are copied; nothing else is. What is done
-    to the whole, as in `rows == 0` or `np.asarray(rows)`, copies all of it.
+    Indexing by a slice, by indices or by booleans copies the selected rows only. Operations on the whole, such as
+    `rows == 0` or `np.asarray(rows)`, copy all rows.
     """
 
-    def __init__(self, parts: Sequence[np.ndarray]):
-        self.parts = list(parts)
-        self.starts = np.array(list(accumulate(map(len, parts), initial=0)))
-        self.dtype = parts[0].dtype
-        self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
+    def __init__(self, arrays: Sequence[np.ndarray]):
+        self.arrays = list(arrays)
+        self.starts = np.array(list(accumulate(map(len, arrays), initial=0)))
+        self.dtype = arrays[0].dtype
+        self.shape = (int(self.starts[-1]), *arrays[0].shape[1:])
         self.ndim = len(self.shape)
         self.size = int(np.prod(self.shape))
         self.nbytes = self.size * self.dtype.itemsize
@@ -40,7 +40,7 @@ class JoinedRows(NDArrayOperatorsMixin):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """The rows at indices, negative ones from the end; `rows[key, columns]` cuts columns out of them."""
+        """Return rows by index, slice or mask, as numpy does; `rows[key, columns]` selects columns of them."""
         if isinstance(key, tuple):
             return self[key[0]][(slice(None), *key[1:]) if np.ndim(key[0]) or isinstance(key[0], slice) else key[1:]]
         if isinstance(key, slice):
@@ -58,39 +58,43 @@ class JoinedRows(NDArrayOperatorsMixin):
         places = np.searchsorted(self.starts, indices, side="right") - 1
         for place in np.unique(places).tolist():
             here = places == place
-            rows[here] = self.parts[place][indices[here] - self.starts[place]]
+            rows[here] = self.arrays[place][indices[here] - self.starts[place]]
         return rows.reshape(*key.shape, *self.shape[1:])
 
     def between(self, start: int, stop: int) -> np.ndarray:
-        """The rows from `start` to before `stop`; those of one part are not copied."""
+        """Return the rows start, ..., stop - 1; a view if they lie in one array."""
         cuts = [
-            part[max(start - first, 0) : max(stop - first, 0)]
-            for first, part in zip(self.starts.tolist(), self.parts, strict=False)
-            if start < first + len(part) and stop > first
+            array[max(start - first, 0) : max(stop - first, 0)]
+            for first, array in zip(self.starts.tolist(), self.arrays, strict=False)
+            if start < first + len(array) and stop > first
         ]
-        return cuts[0] if len(cuts) == 1 else np.concatenate([self.parts[0][:0], *cuts])
+        return cuts[0] if len(cuts) == 1 else np.concatenate([self.arrays[0][:0], *cuts])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.concatenate(self.parts).astype(dtype or self.dtype, copy=False)
+        return np.concatenate(self.arrays).astype(dtype or self.dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **how: Any) -> Any:
         whole = [np.asarray(value) if isinstance(value, JoinedRows) else value for value in inputs]
         return getattr(ufunc, method)(*whole, **how)
 
     def astype(self, dtype: Any) -> np.ndarray:
-        """All rows, copied."""
+        """Return a copy of all rows in another dtype."""
         rows = np.empty(self.shape, dtype)
-        for start, part in zip(self.starts, self.parts, strict=False):
-            rows[start : start + len(part)] = part
+        for start, array in zip(self.starts, self.arrays, strict=False):
+            rows[start : start + len(array)] = array
         return rows
 
     def tolist(self) -> list:
-        """All rows."""
-        return [row for part in self.parts for row in part.tolist()]
+        """Return all rows as nested lists."""
+        return [row for array in self.arrays for row in array.tolist()]
 
 
 def several(spec: str) -> list[str]:
-    """The specs in a list with commas; one alone where a file has that name, or a pattern matches as it stands."""
+    """Split the option `data` at its commas, unless a file has that whole name or it is a pattern that matches.
+
+    Raises:
+        DataError: there is nothing between two commas.
+    """
     specs = spec.split(",")
     if len(specs) == 1:
         return specs
@@ -99,7 +103,7 @@ def several(spec: str) -> list[str]:
         try:
             if os.path.lexists(path) or (glob.has_magic(path) and glob.glob(path, recursive=True)):  # noqa: PTH207
                 return [spec]
-        except OSError:  # a name that is too long
+        except OSError:  # the name is too long for a file
             pass
     if not all(specs):
         raise DataError(f"{named('data', printable(spec))} names nothing between two commas: {give_lines()}")
@@ -107,23 +111,26 @@ def several(spec: str) -> list[str]:
 
 
 def classes_of_all(classes: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """The names of the classes of all; in the order that they have where all have the same."""
+    """Return the class names of all corpora: sorted, or in their own order if all corpora have the same."""
     if all(names == classes[0] for names in classes):
         return classes[0]
     return tuple(sorted_names({name for names in classes for name in names}))
 
 
 def labels_of_all(labels: list[np.ndarray], classes: list[tuple[str, ...]], names: tuple[str, ...]) -> np.ndarray:
-    """The labels of all, (N,) int16, each by its place in `names`."""
+    """Return the labels of all corpora, (N,) int16, as indices into `names`.
+
+    labels: the labels of each corpus, as indices into its own `classes`.
+    """
     if not names:
         return np.broadcast_to(np.int16(UNKNOWN), (sum(map(len, labels)),))
     places = {name: place for place, name in enumerate(names)}
     tables = [np.array([*(places[name] for name in own), UNKNOWN], np.int16) for own in classes]
-    return np.concatenate([table[part] for table, part in zip(tables, labels, strict=True)])
+    return np.concatenate([table[own] for table, own in zip(tables, labels, strict=True)])
 
 
 def counts_of_all(counts: list[dict[str, float]]) -> dict[str, float]:
-    """The sums; of "unknown_share" the mean over all rows."""
+    """Return the sums of the counts of all corpora, and the mean of "unknown_share" weighted by rows."""
     rows = [count["train"] + count["heldout"] for count in counts]
     total = {key: sum(count[key] for count in counts) for key in counts[0]}
     share = sum(count["unknown_share"] * own for count, own in zip(counts, rows, strict=True)) / sum(rows)
@@ -131,5 +138,5 @@ def counts_of_all(counts: list[dict[str, float]]) -> dict[str, float]:
 
 
 def fingerprint_of_all(fingerprints: list[str]) -> str:
-    """That of corpora of such fingerprints, in this order."""
+    """Return the fingerprint of corpora joined in this order."""
     return hashlib.sha256(json.dumps({"joined": fingerprints}).encode()).hexdigest()

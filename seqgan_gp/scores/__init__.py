@@ -1,1 +1,1 @@
-"""Scores of text by its n-grams."""
+"""Scores of generated text: the n-gram Jensen-Shannon score, and the metrics of the folder `metrics`."""

@@ -1,7 +1,7 @@
-"""A held-out judge of what class a line is of: logistic regression over its n-grams, trained in seconds.
+"""A classifier of lines by class: logistic regression over n-grams, trained in seconds on training lines.
 
-Naive Bayes over the same n-grams would be less code, but n-grams overlap, and it counts each overlap as new evidence:
-on the built-in sentences it makes many more errors.
+Naive Bayes over the same n-grams would be less code, but it treats overlapping n-grams as independent evidence, and
+makes many more errors on the built-in sentences.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,24 @@ from seqgan_gp.corpus.corpus import mixed
 from seqgan_gp.scores.ngrams import pack
 from seqgan_gp.tokenizers.base import PAD
 
-MAX_N = 4  # the longest n-gram: four symbols of 16 bits fill one word
-SLOTS = 1 << 16  # of the hash table of n-grams, at most
-WEIGHTS = 1 << 22  # at most: many classes have fewer slots
+MAX_N = 4  # longest n-gram: four symbols of 16 bits fill one word
+SLOTS = 1 << 16  # largest size of the hash table of n-grams
+WEIGHTS = 1 << 22  # largest number of weights, which limits the slots if there are many classes
 STEPS, BATCH, RATE = 600, 512, 0.1
-CELLS = 1 << 16  # symbols of a batch
+CELLS = 1 << 16  # symbols per batch
 
 
 @dataclass(frozen=True, eq=False)
 class NgramClassifier:
-    """p(class | line) is the softmax of the sum of the weights of the line's n-grams, n = 1..4, by their hash.
+    """p(class | line) is the softmax of the summed weights of the line's n-grams, n = 1..4, hashed to slots.
 
-    A line ends at its first PAD, and n-grams do not reach beyond; its beginning counts as a symbol.
+    A line ends at its first PAD, and no n-gram reaches beyond it. The beginning of a line counts as a symbol.
 
-    weights: (slots, K) float32; slot 0 is that of no n-gram.
-    offset: (K,) the logarithm of each class's share of the training lines, which is taken away again: every class is
-        as likely as any other, so that a rare one is not taken for a frequent one (Menon et al. 2021, arXiv
-        2007.07314, section 4.1). Infinite where a class had none: it is never found.
+    Attributes:
+        weights: (slots, K) float32. No n-gram has slot 0.
+        offset: (K,) logarithm of each class's share of the training lines. It is subtracted from the logits, so that
+            all classes are equally likely a priori and rare ones are not mistaken for frequent ones (Menon et al. 2021,
+            arXiv 2007.07314, section 4.1). Infinite for a class without training lines, which is never predicted.
     """
 
     weights: np.ndarray
@@ -39,12 +40,12 @@ class NgramClassifier:
 
     @classmethod
     def fit(cls, rows: np.ndarray, labels: np.ndarray, num_classes: int, seed: int = 0) -> "NgramClassifier":
-        """Learn from rows (N, L) of ids and their labels (N,), negative where unknown, in a fixed number of steps.
+        """Fit a classifier to rows (N, L) of ids and labels (N,), negative if unknown, in a fixed number of steps.
 
-        Adagrad (Duchi et al. 2011) with a rate that falls to 0. The same seed gives the same classifier.
+        The optimiser is Adagrad (Duchi et al. 2011) with a rate that falls to 0. Equal seeds give equal classifiers.
 
         Raises:
-            DataError: fewer than two classes are there to be told apart.
+            DataError: the labels show fewer than two classes.
         """
         known = np.flatnonzero(labels >= 0)
         counts = np.bincount(labels[known], minlength=num_classes)
@@ -70,7 +71,7 @@ class NgramClassifier:
         return cls(weights, np.where(counts > 0, shares, np.inf).astype(np.float32))
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """The likeliest class of each row (N, L) of ids: (N,) int64."""
+        """Return the most probable class of each row (N, L) of ids: (N,) int64."""
         step = max(1, CELLS // rows.shape[1])
         found = [
             (gram_counts(rows[start : start + step], len(self.weights)) @ self.weights - self.offset).argmax(1)
@@ -79,18 +80,18 @@ class NgramClassifier:
         return np.concatenate([np.empty(0, np.int64), *found])
 
     def accuracy(self, rows: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-        """The share of labelled rows it is right about, "accuracy", and the mean of that of each class, "balanced"."""
+        """Return the "accuracy" on labelled rows, and the mean of the accuracies of all classes, "balanced"."""
         scores = agreement(labels, self.predict(rows), [str(label) for label in range(len(self.offset))])
         return {name: scores[name] for name in ("accuracy", "balanced")}
 
 
 def num_slots(num_classes: int) -> int:
-    """How many slots there are for so many classes: a power of two."""
+    """Return the number of slots for so many classes, a power of two."""
     return min(SLOTS, 1 << ((WEIGHTS // num_classes).bit_length() - 1))
 
 
 def gram_counts(rows: np.ndarray, slots: int) -> Any:
-    """How often the n-grams of each slot occur in rows (N, L) of ids: a sparse (N, slots) float32 array."""
+    """Count the n-grams of each slot in rows (N, L) of ids: a sparse (N, slots) float32 array."""
     from scipy.sparse import csr_array
 
     places = gram_slots(rows, slots)
@@ -99,9 +100,10 @@ def gram_counts(rows: np.ndarray, slots: int) -> Any:
 
 
 def gram_slots(rows: np.ndarray, slots: int) -> np.ndarray:
-    """The slots of all n-grams of rows (N, L) of ids, one a window: (N, W), 0 where a window reaches beyond the text.
+    """Return the slots of all n-grams of rows (N, L) of ids: (N, W), 0 for windows that reach beyond the text.
 
-    PAD before each row stands for its beginning. The length goes into the hash: a beginning has the key of no n-gram.
+    A PAD before each row stands for its beginning. The hash includes n, so that n-grams with PAD differ from shorter
+    ones.
     """
     live = np.logical_and.accumulate(rows != PAD, axis=1)
     live = np.concatenate([np.ones((len(rows), 1), bool), live], axis=1)
@@ -110,12 +112,12 @@ def gram_slots(rows: np.ndarray, slots: int) -> np.ndarray:
     places = []
     for n in range(1, min(MAX_N, text.shape[1]) + 1):
         place = mixed(pack(text, n, 16) + mixed(np.array([n], np.uint64))) >> shift
-        # Slot 0 is for what lies beyond the text alone: an n-gram that is hashed to it goes to the next.
+        # Slot 0 is reserved for windows beyond the text: an n-gram hashed to it moves to slot 1.
         places.append(np.where(live[:, n - 1 :], np.maximum(place, np.uint64(1)), 0).astype(np.int64))
     return np.concatenate(places, axis=1)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Of each row (N, K)."""
+    """Return the softmax of each row (N, K)."""
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Markov chains over symbols: the baselines that n-gram scores are read against."""
+"""Markov chains over symbols, the baselines of all text scores."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from seqgan_gp.scores.ngrams import (
     without_last,
 )
 
+Chains = dict[int, "MarkovChain"]  # by order
+
 
 class MarkovChain:
-    """A Markov chain over symbols: P(next | previous `order` symbols) as frequent as in its training rows.
+    """A Markov chain over symbols: P(next | previous `order` symbols) is the frequency in its training rows.
 
-    These are the approximations to English of Shannon 1948, "A Mathematical Theory of Communication", section 3.
-    The beginning of a line is a context of its own: each row is taken to follow `order` START symbols. A context
-    that was never continued in training, because it only ended rows, backs off to the next shorter one, down to
-    order 0.
+    Shannon 1948, "A Mathematical Theory of Communication", section 3, approximates English so. The beginning of a line
+    is a context of its own: each row is preceded by `order` START symbols. A context that occurs only at the ends of
+    rows, and so has no continuation, backs off to the next shorter context, down to order 0.
 
     Args:
-        rows: (N, L) integer symbols in [0, symbols), padding included as ordinary symbols.
+        rows: (N, L) integer symbols in [0, symbols); padding is an ordinary symbol.
         order: length of the context, >= 0.
         symbols: size of the alphabet.
 
     Raises:
-        ValueError: the rows are not such an array, or the order is negative or needs more than 128 bits a context.
+        ValueError: the rows are not such an array, or the order is negative or needs contexts of more than 128 bits.
     """
 
     def __init__(self, rows: np.ndarray, order: int, symbols: int = MAX_SYMBOLS):
         if order < 0:
             raise ValueError(f"a Markov chain of order {order} does not exist")
-        # Only symbols that occur are numbered, which keeps the keys short; START comes after the last.
+        # Number only the symbols that occur, to keep the keys short; START is the next number.
         self._know(order, count(rows, 1, symbols).keys.astype(rows.dtype))
         start = self._start
         number = np.zeros(int(self._alphabet[-1]) + 1, np.min_scalar_type(start))
         number[self._alphabet] = np.arange(start)
-        # The (k+1)-grams of rows behind k STARTs are those of the rows, and those that begin with a START.
+        # The (k+1)-grams of rows after k STARTs are the rows' own ones, and those that begin with a START.
         within = Reference.count(rows, min(order + 1, rows.shape[1]), start + 1, number.__getitem__).counts
         for k in range(order + 1):
             grams = within.get(k + 1)
@@ -75,7 +76,7 @@ class MarkovChain:
         """Read what `save` wrote.
 
         Raises:
-            OSError, ValueError, KeyError: it is no such file. Whether it was changed is for its folder's manifest.
+            OSError, ValueError, KeyError: the file is not a saved chain. Its folder's manifest detects changes.
         """
         chain = cls.__new__(cls)
         with np.load(path, allow_pickle=False) as arrays:
@@ -88,7 +89,7 @@ class MarkovChain:
         return chain
 
     def sample(self, num: int, length: int, seed: int) -> np.ndarray:
-        """Draw `num` lines of `length` symbols: (num, length) of the training rows' dtype, a function of the seed."""
+        """Draw `num` lines, (num, length) symbols in the training rows' dtype. Equal seeds give equal lines."""
         generator = np.random.default_rng(seed)
         line = np.full((num, self.order + length), self._start, np.uint64)
         for end in range(self.order, self.order + length):
@@ -107,15 +108,15 @@ class MarkovChain:
 
 
 def markov_chains(rows: np.ndarray, max_order: int, symbols: int = MAX_SYMBOLS) -> dict[int, MarkovChain]:
-    """Chains of order 1..max_order over the same rows; each equals `MarkovChain(rows, order, symbols)`.
+    """Return chains of order 1..max_order over the same rows; each equals `MarkovChain(rows, order, symbols)`.
 
-    The longest one holds the tables of the shorter ones to back off to, so they cost nothing more.
+    The longest chain backs off to the tables of the shorter ones, so the shorter chains cost nothing extra.
     """
     return shorter_too(MarkovChain(rows, max_order, symbols))
 
 
 def shorter_too(longest: MarkovChain) -> dict[int, MarkovChain]:
-    """A chain and those of every lower order: order -> chain."""
+    """Return a chain and the chains of every lower order from 1, by order."""
     chains = {order: copy.copy(longest) for order in range(1, longest.order + 1)}
     for order, chain in chains.items():
         chain.order = order
@@ -123,7 +124,7 @@ def shorter_too(longest: MarkovChain) -> dict[int, MarkovChain]:
 
 
 class _Transitions:
-    """What followed each context of k symbols, from the counts of the (k+1)-grams: keys (D,) and counts (D,)."""
+    """The continuations of each context of k symbols, from the counts of (k+1)-grams: keys (D,) and counts (D,)."""
 
     def __init__(self, keys: np.ndarray, counts: np.ndarray, order: int, bits: int):
         self.order, self.bits = order, bits
@@ -132,11 +133,11 @@ class _Transitions:
         self.before = np.cumsum(self.totals) - self.totals
 
     def table(self) -> dict[str, np.ndarray]:
-        """The counts that it was made from."""
+        """Return the keys and counts of the (k+1)-grams."""
         return {"keys": self.keys, "counts": np.diff(self.cumulative, prepend=0)}
 
     def draw(self, context: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of the contexts (M, k) are known, (M,) bool, and a next symbol for each of those."""
+        """Return which of the contexts (M, k) are known, (M,) bool, and one drawn symbol for each known context."""
         at, known = find_sorted(self.contexts, pack(context, self.order, self.bits)[:, 0])
         at = at[known]
         rank = self.before[at] + (uniform[known] * self.totals[at]).astype(np.int64)

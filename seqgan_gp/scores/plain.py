@@ -1,4 +1,4 @@
-"""Lines that were saved, scored against a file of real ones, as code points: protocol "plain", every line of both."""
+"""The protocol "plain": every line of a file of samples against every line of a file of real lines, as code points."""
 
 import hashlib
 import json
@@ -14,39 +14,44 @@ from gan_core.storage.sealed import DamagedError, verify
 from seqgan_gp.corpus import joined
 from seqgan_gp.corpus.corpus import plain_rows
 from seqgan_gp.lines import END
-from seqgan_gp.scores.markov import markov_chains
+from seqgan_gp.scores.markov import Chains, markov_chains
+from seqgan_gp.scores.measured import scores_of
 from seqgan_gp.scores.ngrams import Reference, count
-from seqgan_gp.scores.protocols import FORMAT, KEPT_ROWS, MAX_N, MAX_ORDER, Chains, Counted, by_hash, kept_chains, named
+from seqgan_gp.scores.protocols import FORMAT, KEPT_ROWS, MAX_N, MAX_ORDER, Counted, kept_chains, named
+from seqgan_gp.scores.real import RealLines, by_hash, code_lines
 from seqgan_gp.sources.labelled import open_labelled
 
 PROTOCOL = "plain"
 
 
 class PlainScorer:
-    """Scores samples against real rows (N, L) of code points, filled up with END.
+    """Scores samples against real rows (N, L) of code points, padded with END.
 
-    Symbols that occur in real rows are numbered, all others are one more: an n-gram with such a symbol is none of the
-    real ones, whichever it is.
+    Code points of real rows are numbered. All other code points share one further number: an n-gram with such a code
+    point differs from all real ones, whichever it is.
 
-    Where the reference has at least twice the lines of the sample, the floor (as many lines of it against the
-    others) and the Markov chains stand beside the score.
+    If the reference has at least twice as many lines as the sample, the report has a floor (as many lines of the
+    reference, scored against its other lines) and the Markov chains' scores.
 
-    alphabet: the code points of the real rows, in order. counted: of the real rows by number; the rows in it are some
-    of them. rows: gives all of them, as code points. chains: gives theirs.
+    Args:
+        alphabet: the code points of the real rows, sorted.
+        counted: what is counted of the real rows by number; its `others` are some of these rows.
+        real: the real rows.
+        chains: returns the Markov chains of the real rows.
     """
 
     def __init__(
         self,
         alphabet: np.ndarray,
         counted: Counted,
-        rows: Callable[[], np.ndarray],
+        real: RealLines,
         chains: Callable[[], Chains],
     ) -> None:
-        self.counted, self.rows, self.chains = counted, rows, chains
+        self.counted, self.real, self.chains = counted, real, chains
         self.number = numbering(alphabet)
 
     def score(self, samples: np.ndarray) -> dict[str, Any]:
-        """The report of an evaluation, for `evaluate` to print as JSON, of samples (M, L) of code points."""
+        """Return the object that `evaluate --json` prints for samples (M, L) of code points."""
         reference, num, length = self.counted.reference, len(samples), samples.shape[1]
         report: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -55,12 +60,13 @@ class PlainScorer:
             "num_samples": num,
             "num_reference": reference.num_lines,
             "js": named(reference.scores(self.number[samples])),
+            "scores": scores_of(samples, self.real),
         }
         if reference.num_lines < 2 * num:
             return report
         taken = self.counted.others[:num]
         if len(taken) < num:
-            rows = self.rows()
+            rows = self.real.rows
             taken = self.number[rows[by_hash(rows, num)]]
         rest = reference.without(Reference.count(taken, max(reference.counts), reference.symbols))
         return report | {
@@ -74,7 +80,7 @@ class PlainScorer:
 
 
 def plain_scorer(spec: str, length: int, bad_utf8: str) -> PlainScorer:
-    """The scorer of a source of lines, cut and filled up to `length`, from the cache if it is there.
+    """Return a scorer against the lines of a source, cut and padded to `length`. Counts are kept in the cache.
 
     Raises:
         DataError: the source is unusable.
@@ -99,31 +105,33 @@ def plain_scorer(spec: str, length: int, bad_utf8: str) -> PlainScorer:
         np.save(folder / "alphabet.npy", alphabet)
         counted.save(folder)
         kept_chains(fingerprint, lambda: whole, END + 1)
+        assert len(code_lines(lambda: whole, fingerprint).facts.hashes)  # kept too, so that lines are read once
 
     alphabet, counted = kept(cache_root(None), f"ngrams-{fingerprint[:24]}-{PROTOCOL}", read, write, **about)
-    return PlainScorer(alphabet, counted, rows, lambda: kept_chains(fingerprint, rows, END + 1))
+    real = code_lines(rows, fingerprint)
+    return PlainScorer(alphabet, counted, real, lambda: kept_chains(fingerprint, rows, END + 1))
 
 
 def fingerprint_of(spec: str, length: int, bad_utf8: str) -> str:
-    """Hexadecimal; equal where the rows of `plain_rows` are equal."""
+    """Return a hexadecimal hash that is equal if and only if the rows of `plain_rows` are equal."""
     contents = []
     for one in joined.several(spec):
         source = open_labelled(one, bad_utf8, "none").source
-        read_as = f"{PROTOCOL} {FORMAT} {type(source).__name__} {one}"
+        read_as = f"{PROTOCOL} {FORMAT} {type(source).__name__} {source.reading} {one}"
         contents.append(remembered(cache_root(None), source.paths, read_as, source.fingerprint))
     how = {PROTOCOL: FORMAT, "length": length, "bad_utf8": bad_utf8, "sources": contents}
     return hashlib.sha256(json.dumps(how).encode()).hexdigest()
 
 
 def score_plain(samples: np.ndarray, reference: np.ndarray) -> dict[str, Any]:
-    """The report of samples (M, L) against real rows (N, L), of which nothing is kept."""
+    """Return the report of samples (M, L) against real rows (N, L). Nothing is kept in the cache."""
     alphabet, counted = count_plain(reference)
     chains = partial(markov_chains, reference, MAX_ORDER, END + 1)
-    return PlainScorer(alphabet, counted, lambda: reference, chains).score(samples)
+    return PlainScorer(alphabet, counted, code_lines(lambda: reference), chains).score(samples)
 
 
 def count_plain(rows: np.ndarray) -> tuple[np.ndarray, Counted]:
-    """The alphabet of real rows (N, L), and what is kept of them."""
+    """Return the alphabet of real rows (N, L), and what is counted of them."""
     alphabet = count(rows, 1, END + 1).keys.astype(np.uint32)
     number = numbering(alphabet)
     reference = Reference.count(rows, min(MAX_N, rows.shape[1]), len(alphabet) + 1, number.__getitem__)
@@ -131,7 +139,7 @@ def count_plain(rows: np.ndarray) -> tuple[np.ndarray, Counted]:
 
 
 def numbering(alphabet: np.ndarray) -> np.ndarray:
-    """The number of each code point, (END + 1,): its place in the alphabet, or the number after the last."""
+    """Return the number of each code point, (END + 1,): its index in the alphabet, or the alphabet's size if absent."""
     number = np.full(END + 1, len(alphabet), np.min_scalar_type(len(alphabet)))
     number[alphabet] = np.arange(len(alphabet))
     return number

@@ -1,13 +1,15 @@
-"""Scores that can be trusted: n-gram JS by a named protocol, beside what real text and Markov chains score.
+"""Protocols for scoring text: the n-gram score and all metrics, beside real text and Markov chains at the same size.
 
-What is counted of real text is kept in the cache: sealed, so what is damaged is counted again, and by the fingerprint
-of the text. JS falls as the number of samples grows, and simple chains score well, so a score is never given alone.
+A score is never reported alone, because the n-gram JS falls as the number of samples grows, and simple chains score
+well. What is counted of real text is kept in the cache under the fingerprint of the text; a damaged file is counted
+again.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,29 @@ import numpy as np
 from gan_core.storage.cache import cache_root, kept
 from gan_core.storage.sealed import DamagedError, verify
 from seqgan_gp.corpus.corpus import Corpus, row_hashes
-from seqgan_gp.scores.markov import MarkovChain, shorter_too
+from seqgan_gp.scores.markov import Chains, MarkovChain, shorter_too
+from seqgan_gp.scores.measured import Beside, scores_of, scores_table
 from seqgan_gp.scores.ngrams import Reference
+from seqgan_gp.scores.real import RealLines, by_hash, training_lines
 from seqgan_gp.tokenizers.base import PAD, UNK, Tokenizer
 
 MAX_N = 6  # the longest n-gram scored
-MAX_ORDER = 5  # of the Markov chains
-FORMAT = 2  # of what is cached: raise it with any change to what is counted
-KEPT_ROWS = 10_000  # real rows that are kept for floors: a larger floor is chosen from all of them once more
+MAX_ORDER = 5  # the highest order of the Markov chains
+FORMAT = 2  # of the cached files: raise it with any change to what is counted
+KEPT_ROWS = 10_000  # real rows kept for floors; a larger floor selects from all rows again
 
 Js = dict[str, float]
-Chains = dict[int, MarkovChain]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How a run is scored.
 
-    num: samples drawn. against: the side of the corpus that is the reference.
-    backtick: padding counts as a backtick, and samples as they are emitted, as the authors of WGAN-GP have it;
-        otherwise padding is a symbol of its own, and samples as they are printed: they end at their first padding.
+    Attributes:
+        num: number of samples.
+        against: the side of the corpus that is the reference, "train" or "heldout".
+        backtick: whether n-grams are counted as in the code of WGAN-GP's authors, where padding is a backtick and
+            symbols after it count. Otherwise padding is a symbol of its own, and a sample ends at its first padding.
     """
 
     name: str
@@ -55,16 +60,18 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Counted:
-    """What is kept of real text.
+    """What is counted of real text and kept in the cache.
 
-    reference: its n-grams. others: real rows (K, L) that floors are measured by, the one of the smallest hash first.
+    Attributes:
+        reference: the n-grams of the reference.
+        others: real rows (K, L) for floors, sorted by their hashes.
     """
 
     reference: Reference
     others: np.ndarray
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder."""
+        """Write both into a folder."""
         self.reference.save(folder / "reference.npz")
         np.save(folder / "others.npy", self.others)
 
@@ -73,19 +80,26 @@ class Counted:
         """Read what `save` wrote.
 
         Raises:
-            OSError, ValueError: it is not there, or is damaged.
+            OSError, ValueError: a file is missing or damaged.
         """
         return cls(Reference.load(folder / "reference.npz"), np.load(folder / "others.npy", allow_pickle=False))
 
 
 class Scorer:
-    """Scores samples of one run's tokenizer against one set of real rows, by one protocol.
+    """Scores samples of a run by one protocol.
 
-    The reference, the floor and the Markov chains are counted on the first use, and kept in the cache. Rows stay where
-    they are, in files; they are read a block at a time.
+    The reference, the floor and the Markov chains are counted on first use and kept in the cache. Rows stay in their
+    files and are read in blocks.
 
-    reference: rows (N, L) of real lines. others: real rows that are not among them, for the floor. fingerprint: of all
-    of these. chains: those of the training lines.
+    Args:
+        protocol: the protocol.
+        tokenizer: the tokenizer of the run.
+        reference: the real rows (N, L) that n-grams are compared with.
+        others: real rows that are not in the reference, for the floor of the n-gram score.
+        fingerprint: a hash of reference, others and chains.
+        chains: returns the Markov chains of the training lines.
+        real: the training lines, which metrics compare samples with.
+        heldout: real rows that are not training lines, for the floors of metrics.
     """
 
     def __init__(
@@ -96,16 +110,20 @@ class Scorer:
         others: np.ndarray,
         fingerprint: str,
         chains: Callable[[], Chains],
+        real: RealLines,
+        heldout: np.ndarray,
     ) -> None:
         self.protocol, self.tokenizer, self.fingerprint = protocol, tokenizer, fingerprint
         self.reference, self.others, self.chains = reference, others, chains
         self._counted: Counted | None = None
         self._baselines: dict[int, dict[str, Any]] = {}
+        self._drawn = lru_cache(maxsize=1)(self._draw)
+        self._beside = Beside(real, heldout, self._drawn)
 
     def score(self, ids: np.ndarray) -> dict[str, Any]:
-        """The report of an evaluation, for `evaluate` to print as JSON, of samples (N, L) of ids."""
+        """Return the object that `evaluate --json` prints for samples (N, L) of ids."""
         reference = self._known().reference
-        return {
+        report = {
             "protocol": self.protocol.name,
             "unit": self.tokenizer.unit,
             "length": reference.length,
@@ -113,10 +131,13 @@ class Scorer:
             "num_reference": reference.num_lines,
             "js": named(reference.scores(self._symbols(ids))),
             **self._baselines_at(len(ids)),
+            "scores": scores_of(self.tokenizer.canonical(ids), self._beside.real, self._beside),
         }
+        self._drawn.cache_clear()  # long lines take much memory
+        return report
 
     def _symbols(self, ids: np.ndarray) -> np.ndarray:
-        """Rows of ids as the rows of symbols whose n-grams are counted."""
+        """Turn rows of ids into rows of the symbols whose n-grams are counted."""
         if not self.protocol.backtick:
             return self.tokenizer.symbols(self.tokenizer.canonical(ids))
         rows = self.tokenizer.symbols(ids)
@@ -165,8 +186,8 @@ class Scorer:
         return self._baselines[num]
 
     def _measure(self, counted: Counted, num: int) -> dict[str, Any]:
-        """What real lines, and Markov chains of the training lines, score at a size."""
-        reference, length = counted.reference, self.reference.shape[1]
+        """Return the n-gram scores of `num` real lines and of `num` samples of each Markov chain."""
+        reference = counted.reference
         real = counted.others[:num]
         if len(real) < min(num, len(self.others)):
             real = self.others[by_hash(self.others, num)]
@@ -174,14 +195,18 @@ class Scorer:
             "num_floor": len(real),
             "floor": named(reference.scores(self._symbols(real))),
             "markov": {
-                str(order): named(reference.scores(self._symbols(chain.sample(num, length, seed=order))))
-                for order, chain in self.chains().items()
+                str(order): named(reference.scores(self._symbols(rows))) for order, rows in self._drawn(num).items()
             },
         }
 
+    def _draw(self, num: int) -> dict[int, np.ndarray]:
+        """Draw `num` samples from the Markov chain of each order."""
+        length = self.reference.shape[1]
+        return {order: chain.sample(num, length, seed=order) for order, chain in self.chains().items()}
+
 
 def kept_chains(fingerprint: str, rows: Callable[[], np.ndarray], symbols: int) -> Chains:
-    """The Markov chains of rows (N, L) of so many symbols; they are asked for where the cache has no such chains."""
+    """Return Markov chains of order 1 to MAX_ORDER. `rows` returns the rows (N, L); it is called if none are cached."""
     about = {"fingerprint": fingerprint, "format": FORMAT, "max_order": MAX_ORDER}
 
     def read(folder: Path) -> MarkovChain | None:
@@ -197,43 +222,47 @@ def kept_chains(fingerprint: str, rows: Callable[[], np.ndarray], symbols: int) 
 
 
 def run_scorer(protocol: Protocol, corpus: Corpus) -> Scorer:
-    """A scorer of a run against its own corpus: the floor comes from the side that is not the reference."""
+    """Return a scorer of a run against its own corpus. The n-gram floor comes from the other side."""
     sides = {"train": corpus.train, "heldout": corpus.heldout}
     reference = sides.pop(protocol.against)
     (others,) = sides.values()
-    return Scorer(protocol, corpus.tokenizer, reference, others, corpus.fingerprint, chains_of(corpus))
+    return scorer_of(protocol, corpus, reference, others, corpus.fingerprint)
 
 
 def other_scorer(protocol: Protocol, corpus: Corpus, rows: np.ndarray) -> Scorer:
-    """A scorer of a run against other real rows; the floor is what the run's own held-out lines score there."""
+    """Return a scorer of a run against other real rows. The n-gram floor comes from the run's own held-out lines."""
     fingerprint = hashlib.sha256(np.sort(row_hashes(rows)).tobytes() + corpus.fingerprint.encode()).hexdigest()
-    return Scorer(protocol, corpus.tokenizer, rows, corpus.heldout, fingerprint, chains_of(corpus))
+    return scorer_of(protocol, corpus, rows, corpus.heldout, fingerprint)
 
 
-def chains_of(corpus: Corpus) -> Callable[[], Chains]:
-    """What gives the Markov chains of a corpus's training lines, the same for every protocol."""
-    return lambda: kept_chains(corpus.fingerprint, lambda: corpus.train, corpus.tokenizer.size)
+def scorer_of(
+    protocol: Protocol, corpus: Corpus, reference: np.ndarray, others: np.ndarray, fingerprint: str
+) -> Scorer:
+    """Return a scorer of a run whose corpus is given. The other arguments are those of `Scorer`."""
 
+    def chains() -> Chains:
+        return kept_chains(corpus.fingerprint, lambda: corpus.train, corpus.tokenizer.size)
 
-def by_hash(rows: np.ndarray, num: int) -> np.ndarray:
-    """Indices of `num` of the rows (fewer if there are fewer), chosen by content: the same on every machine.
-
-    The one of the smallest hash is first, so that fewer of them are the beginning.
-    """
-    hashes = row_hashes(rows)
-    if num < len(hashes):  # sorts only what can be among them
-        near = np.flatnonzero(hashes <= np.partition(hashes, num)[num])
-        return near[np.argsort(hashes[near], kind="stable")[:num]]
-    return np.argsort(hashes, kind="stable")
+    real = training_lines(corpus)
+    return Scorer(protocol, corpus.tokenizer, reference, others, fingerprint, chains, real, corpus.heldout)
 
 
 def named(scores: dict[int, float]) -> Js:
-    """The keys as JSON has them."""
+    """Return scores with their keys as text, as in JSON."""
     return {str(n): value for n, value in scores.items()}
 
 
+def scalars(reports: Mapping[str, dict[str, Any]]) -> dict[str, float]:
+    """Return all scores of reports by protocol, each under SCORE/PROTOCOL: the curves of TensorBoard and curves.png."""
+    found = {}
+    for name, report in reports.items():
+        found |= {f"js-{n}/{name}": value for n, value in report["js"].items()}
+        found |= {f"{metric}/{name}": score["value"] for metric, score in report["scores"].items()}
+    return found
+
+
 def table(report: dict[str, Any]) -> str:
-    """A report as a table for people, with a sentence that says how the score compares."""
+    """Return a report as a table, with a sentence that compares the score with Markov chains and real text."""
     sizes = f"{report['num_samples']:,} samples against {report['num_reference']:,} real lines of {report['length']}"
     ns = list(report["js"])
     rows = [("generator", report["js"])]
@@ -243,13 +272,15 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"Jensen-Shannon divergence of n-grams of {report['unit']}, protocol {report['protocol']}: {sizes}"]
     lines.append(f"{'':<26}" + "".join(f"{'JS-' + n:>8}" for n in ns))
     lines += [f"{name:<26}" + "".join(f"{js[n]:>8.3f}" for n in ns) for name, js in rows]
+    if report.get("scores"):
+        lines += ["", *scores_table(report["scores"]), ""]
     if "floor" in report:
         lines.append(in_words(report))
     return "\n".join(lines)
 
 
 def in_words(report: dict[str, Any], n: str = "4") -> str:
-    """Where the generator stands between the Markov chains and real text, in one sentence."""
+    """Return a sentence that places the generator between the Markov chains and real text."""
     n = n if n in report["js"] else max(report["js"])
     score, floor = report["js"][n], report["floor"][n]
     worse = [order for order, js in report["markov"].items() if js[n] > score]

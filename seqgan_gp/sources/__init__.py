@@ -1,1 +1,1 @@
-"""Where lines come from, one format a file."""
+"""Sources of lines. Each file defines one origin of data or one file format; `open.py` chooses among them."""

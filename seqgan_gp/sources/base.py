@@ -1,4 +1,4 @@
-"""What a source of lines is."""
+"""`Source`: lines of text that can be read repeatedly, as a whole or in chunks."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,12 +13,12 @@ from gan_core.runtime.progress import Progress
 from gan_core.storage.inputs import naming
 from seqgan_gp.sources.cleaning import clean_blocks
 
-MOST_UNPACKED = 50  # times its size that a gzip file may hold; text comes to 10
-PIECE = 1 << 22  # bytes read at a time
-PART = 1 << 26  # bytes of a part, about: what a kill costs at most, for each process
-HASHING = 4  # files at a time
+MOST_UNPACKED = 50  # limit of the unpacked size of a gzip file, as a multiple of its size; text reaches about 10
+PIECE = 1 << 22  # bytes per read
+CHUNK = 1 << 26  # approximate bytes of a chunk; a kill loses at most one unfinished chunk per process
+HASHING = 4  # files hashed concurrently
 BOM = b"\xef\xbb\xbf"
-Part = tuple[int, int]  # where a part of a source begins and where it ends, in the source's units
+Chunk = tuple[int, int]  # start and end of a contiguous range of a source, in the source's units
 
 
 def give_lines() -> str:
@@ -32,23 +32,25 @@ def give_a_file() -> str:
 
 
 class Source(ABC):
-    """Lines of text that can be read as often as needed.
+    """Lines of text that can be read repeatedly.
 
     Attributes:
-        description: for people.
-        size: how long the source is, in `unit`s: "B", bytes on the disk, or " rows", or " shards".
-        position: how far the latest `blocks()` has read.
-        counts: what the latest `blocks()` met so far: "lines" read, lines "cut_at_limit" (longer than
+        description: a name of the data for users.
+        size: length of the source in `unit`s: "B" (bytes on disk), " rows" or " shards".
+        position: how far the latest `blocks()` has read, in the same units.
+        counts: what the latest `blocks()` has met so far: "lines" read, lines "cut_at_limit" (longer than
             LINE_LIMIT) and lines of "bad_utf8" (replaced or skipped).
-        labelled: whether every line is label<TAB>sentence, because that is how the lines were made.
-        classes: the names of the labels, where those are numbers 0, 1, ... in the lines; else ().
-        paths: of the files that settle the fingerprint; () where others do.
+        labelled: whether every line has the form label<TAB>sentence because the source builds its lines so.
+        classes: the class names, if the labels in the lines are the numbers 0, 1, ...; else ().
+        paths: the files that determine the fingerprint; () if the fingerprint does not depend on files.
+        reading: what determines the lines besides the content of the files, such as the name of a column.
     """
 
     unit = "B"
     labelled = False
     classes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    reading = ""
 
     def __init__(self, description: str, size: int, bad_utf8: str):
         self.description = description
@@ -57,58 +59,58 @@ class Source(ABC):
         self.position = 0
         self.counts: Counter[str] = Counter()
 
-    def blocks(self, part: Part | None = None) -> Iterator[bytes]:
-        """Yield all lines in order, as blocks of whole lines of up to about 5 MB, each ending with a newline.
+    def blocks(self, chunk: Chunk | None = None) -> Iterator[bytes]:
+        """Yield all lines in order, in blocks of whole lines of up to about 5 MB. Each block ends with a newline.
 
-        part: see `parts`; only its lines are read, and there may be none. Where it begins within a file, lines are
-            counted from there in messages.
+        chunk: read only the lines of this chunk, one of `chunks()`; it may hold none. If the chunk begins within a
+            file, messages count lines from the beginning of the chunk.
 
         Raises:
             DataError: the data is not text, damaged, unreadable or empty.
         """
-        for _, block in self.numbered_blocks(part):
+        for _, block in self.numbered_blocks(chunk):
             yield block
 
-    def numbered_blocks(self, part: Part | None = None) -> Iterator[tuple[int, bytes]]:
-        """Yield the same blocks, each with the number of the file that it is from, counted from 0."""
-        start, end = part or (0, self.size)
+    def numbered_blocks(self, chunk: Chunk | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield the blocks of `blocks()`, each with the index (from 0) of the file that it was read from."""
+        start, end = chunk or (0, self.size)
         self.position = start
         self.counts = Counter()
         for number, name, pieces in self.pieces(start, end):
             for block in clean_blocks(pieces, name, self.bad_utf8, self.counts):
                 yield number, block
-        if part is None:
+        if chunk is None:
             self.check_not_empty(self.counts["lines"])
 
     def check_not_empty(self, lines: int) -> None:
-        """Refuse a source of no lines."""
+        """Raise DataError if `lines` is 0."""
         if not lines:
             raise DataError(f"{self.description} is empty: {give_lines()}")
 
     @abstractmethod
-    def parts(self) -> list[Part]:
-        """What the source can be divided into, in order, each of whole lines; the same every time."""
+    def chunks(self) -> list[Chunk]:
+        """Divide the source into consecutive chunks of whole lines. Every call returns the same list."""
 
     @abstractmethod
-    def whole_files(self, part: Part) -> Part:
-        """The smallest part of whole files that holds a part."""
+    def whole_files(self, chunk: Chunk) -> Chunk:
+        """Return the smallest range of whole files that contains a chunk."""
 
     @abstractmethod
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
-        """Yield the number, a name for messages, and the raw bytes in pieces of any size of each file of a part.
+        """Yield (index, name for messages, raw bytes in pieces of any size) for each file between two positions.
 
-        A byte order mark at the beginning of a file is left out.
+        The bytes do not include a byte order mark at the beginning of a file.
         """
 
     @abstractmethod
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the content in hexadecimal: the same on every machine, whatever the files are called."""
+        """Return the SHA-256 of the content in hexadecimal. It does not depend on the machine or on file names."""
 
 
 def digest_of(files: list[tuple[str, Path]], size: int, progress: bool) -> str:
-    """SHA-256 of the SHA-256 of each file, in order; shows how far it is if that takes more than a second.
+    """Return the SHA-256 of the concatenated SHA-256 of each file, with a progress bar after one second.
 
-    size: of the files together, bytes.
+    size: total size of the files in bytes, for the progress bar.
     """
     ended = Event()
     with Progress("check", size, shown=progress, delay=1) as bar, ThreadPoolExecutor(HASHING) as threads:
@@ -120,7 +122,7 @@ def digest_of(files: list[tuple[str, Path]], size: int, progress: bool) -> str:
 
 
 def sha256(name: str, path: Path, advance: Callable[[int], None], ended: Event) -> bytes:
-    """The SHA-256 of a file, of what was read of it until `ended`; `advance` is told how many more bytes were read."""
+    """Hash a file. Stop early once `ended` is set. `advance` receives the number of bytes of each read."""
     digest = hashlib.sha256()
     with naming(name, give_lines()), path.open("rb") as file:
         while not ended.is_set() and (piece := file.read(PIECE)):

@@ -1,4 +1,4 @@
-"""Raw bytes of a file to clean lines: valid UTF-8, each ended by one "\n", of bounded length, and counted."""
+"""Turn the raw bytes of a file into clean lines: valid UTF-8, each terminated by one "\n", of bounded length."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,22 +10,24 @@ from gan_core.text import plain
 from seqgan_gp.lines import NEWLINE
 
 LONGEST = 64  # characters of a label
-
-LINE_LIMIT = 1 << 20  # bytes; what a longer line has beyond them is dropped and counted
+LINE_LIMIT = 1 << 20  # bytes; the rest of a longer line is dropped and counted
 
 
 def clean_blocks(pieces: Iterable[bytes], name: str, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
-    """Yield blocks of whole clean lines out of the raw pieces of one file, and count what was met.
+    """Yield blocks of whole clean lines of one file.
 
     Args:
         pieces: the bytes of the file, divided anywhere.
-        name: of the file, for messages.
-        bad_utf8: see `open_source`.
-        counts: see `Source`; added to.
+        name: the name of the file for messages.
+        bad_utf8: see `Options`.
+        counts: the counts of a `Source`, which are updated.
+
+    Raises:
+        DataError: the file holds a NUL byte, or a line that is not UTF-8 while `bad_utf8` is "error".
     """
-    tail = b""  # the line that has begun and has not ended yet
-    cutting = False  # whether the tail is as long as a line may be, while its line still goes on
-    first_line = 1  # the number of the first line that was not yielded yet
+    tail = b""  # the beginning of a line whose end is not read yet
+    cutting = False  # whether the tail has reached LINE_LIMIT and the rest of its line is to be dropped
+    first_line = 1  # number of the first line that is not yielded yet
     for piece in pieces:
         if (at := piece.find(b"\0")) >= 0:
             line = first_line + piece.count(b"\n", 0, at)
@@ -36,7 +38,7 @@ def clean_blocks(pieces: Iterable[bytes], name: str, bad_utf8: str, counts: Coun
                 continue
             piece = piece[end:]
         whole, newline, tail = (tail + piece).rpartition(b"\n")
-        if cutting := len(tail.removesuffix(b"\r")) > LINE_LIMIT:  # a "\r" may be part of the line's end
+        if cutting := len(tail.removesuffix(b"\r")) > LINE_LIMIT:  # a "\r" may belong to the line's end
             tail = cut(tail)
             counts["cut_at_limit"] += 1
         if newline:
@@ -48,7 +50,7 @@ def clean_blocks(pieces: Iterable[bytes], name: str, bad_utf8: str, counts: Coun
 
 
 def clean_block(block: bytes, name: str, first_line: int, bad_utf8: str, counts: Counter[str]) -> Iterator[bytes]:
-    """Yield the block clean, or nothing when no line of it is left; its first line has number `first_line`."""
+    """Yield the block after cleaning, or nothing if no line is left. `first_line` is the number of its first line."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE)
     counts["lines"] += ends.size
     block = block.replace(b"\r\n", b"\n")
@@ -76,11 +78,11 @@ def clean_block(block: bytes, name: str, first_line: int, bad_utf8: str, counts:
 
 
 def cut(line: bytes) -> bytes:
-    """The first LINE_LIMIT bytes of a line, or up to three fewer so as not to divide a character."""
+    """Return the first LINE_LIMIT bytes of a line, or up to three fewer so that no character is divided."""
     if len(line) <= LINE_LIMIT:
         return line
     end = LINE_LIMIT
-    while end > LINE_LIMIT - 3 and line[end] & 0xC0 == 0x80:  # the first byte left out continues a character
+    while end > LINE_LIMIT - 3 and line[end] & 0xC0 == 0x80:  # the first dropped byte continues a character
         end -= 1
     return line[:end]
 
@@ -95,7 +97,7 @@ def is_utf8(line: bytes) -> bool:
 
 
 def fault(name: str) -> str:
-    """What is wrong with a name of a class, as the end of a sentence; "" if nothing is."""
+    """Return what is wrong with the name of a class as the end of a sentence, "" if nothing is."""
     if len(name) > LONGEST:
         return f"is longer than {LONGEST} characters"
     return "has control characters" if plain(name) != name else ""

@@ -1,99 +1,127 @@
-"""Files of lines, plain or packed by gzip."""
+"""Files of lines, plain or packed by gzip, the format of all files that no other format claims.
 
+A format whose records can be turned into lines one after the other derives its source from `FileSource`.
+"""
+
+import hashlib
 import math
+import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from gan_core.storage.inputs import Unpacking, check_file, naming
-from seqgan_gp.sources.base import BOM, MOST_UNPACKED, PART, PIECE, Part, Source, digest_of, give_a_file, give_lines
+from gan_core.errors import DataError
+from gan_core.storage.inputs import naming
+from seqgan_gp.sources.base import CHUNK, PIECE, Chunk, Source, digest_of, give_lines
+from seqgan_gp.sources.content import File, is_packed, unpacked
+from seqgan_gp.sources.registry import Files, Format, Options
 
-HEAD = 1 << 16  # bytes of each file that are looked at to find out whether its lines are labelled
-GZIP_MAGIC = b"\x1f\x8b"
+LM1B_TRAINING = "training-monolingual.tokenized.shuffled"  # the folder of training shards in an lm1b archive
+LM1B_SHARD = re.compile(r"news\.en(-|\.heldout-)")
+LONGEST_RECORD = 1 << 26  # bytes
+JSON = re.compile(r".*\.json", re.IGNORECASE)  # data sets are described in such files, packed or not
+
+
+class Lines(Format, name="lines", order=100):
+    """Text files with one example per line."""
+
+    endings = (".txt", ".gz")
+
+    def claims(self, file: File) -> bool:
+        return super().claims(file) or LM1B_SHARD.match(file.path.name) is not None
+
+    def in_folder(self, files: list[File]) -> list[File]:
+        return [file for file in super().in_folder(files) if not JSON.match(file.path.name)]
+
+    def open(self, files: Files, how: Options) -> Source:
+        return FileSource(files, how.bad_utf8)
 
 
 class FileSource(Source):
-    """Lines of one or several files, plain or gzip.
+    """The lines of one or several files, plain or gzip.
 
-    files: pairs of a name for messages and a path.
-    is_folder: whether they are the data files of one folder.
+    Attributes:
+        files: the files, in order.
+        is_folder: whether they are the data files of one folder.
+        divisible: whether a chunk may begin after any newline, because no record extends over several lines.
     """
 
-    def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str, is_folder: bool = False):
-        self.files = files
-        self.is_folder = is_folder
-        sizes = [check_file(name, path, give_lines(), give_a_file()) for name, path in files]
-        self.paths = tuple(path for _, path in files)
-        self.bounds = list(accumulate(sizes, initial=0))  # file i is from bounds[i] to bounds[i + 1]
-        super().__init__(description, self.bounds[-1], bad_utf8)
+    divisible = True
+
+    def __init__(self, files: Files, bad_utf8: str):
+        self.files = files.files
+        self.is_folder = files.is_folder
+        self.paths = tuple(file.path for file in self.files)
+        self.bounds = list(accumulate((file.size() for file in self.files), initial=0))  # file i: bounds[i : i + 2]
+        super().__init__(files.description, self.bounds[-1], bad_utf8)
         self.check_not_empty(self.size)
 
-    def parts(self) -> list[Part]:
-        """Parts of about PART bytes; a file that is packed with gzip is not divided."""
+    def chunks(self) -> list[Chunk]:
+        """Divide the files into chunks of about CHUNK bytes. A gzip file is never divided."""
         ends = [0]
         for (name, path), (first, last) in zip(self.files, pairwise(self.bounds), strict=True):
-            if round((last - first) / PART) > 1 and not is_packed(name, path):
+            if self.divisible and round((last - first) / CHUNK) > 1 and not is_packed(name, path):
                 ends += (first + end for end in line_ends(name, path, last - first))
-            if last - ends[-1] >= PART or last == self.size:
+            if last - ends[-1] >= CHUNK or last == self.size:
                 ends.append(last)
         return list(pairwise(sorted(set(ends))))
 
-    def whole_files(self, part: Part) -> Part:
-        start, end = part
+    def whole_files(self, chunk: Chunk) -> Chunk:
+        start, end = chunk
         return max(b for b in self.bounds if b <= start), min(b for b in self.bounds if b >= end)
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
-        """Yield the number, the name and the unpacked content of each file between two positions."""
         for number, (name, path) in enumerate(self.files):
             first, last = self.bounds[number : number + 2]
             if first < end and last > start:
                 within = (max(start, first) - first, min(end, last) - first)
-                yield number, name, self.followed(first, name, path, within)
+                yield number, name, self.content(name, self.followed(first, name, path, within))
 
-    def followed(self, first: int, name: str, path: Path, within: Part) -> Iterator[bytes]:
-        """Yield the content of a file that begins at position `first`, and keep `position`."""
+    def content(self, name: str, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """Turn the content of a file into lines of text, both in pieces of any size. Other formats override this.
+
+        name: a name of the file for messages.
+
+        Raises:
+            DataError: the content does not have the format.
+        """
+        return pieces
+
+    def head(self, file: File) -> bytes:
+        """Return the lines at the beginning of a file, see `File.head`."""
+        return b"".join(self.content(file.name, [file.head()]))
+
+    def followed(self, first: int, name: str, path: Path, within: Chunk) -> Iterator[bytes]:
+        """Yield the content of a file whose first byte has position `first`, and update `self.position`."""
         for position, piece in unpacked(name, path, within, PIECE):
             self.position = first + position
             yield piece
 
-    def heads(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the name of each file and how it begins: whole lines of up to HEAD bytes, or a part of a longer one."""
-        for name, path in self.files:
-            _, head = next(unpacked(name, path, (0, HEAD), HEAD), (0, b""))
-            if len(head) >= HEAD - len(BOM):  # the file may go on
-                head = head[: head.rfind(b"\n") + 1] or head
-            yield name, head
-
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the SHA-256 of each file, in order."""
-        return digest_of(self.files, self.size, progress)
+        content = digest_of(self.files, self.size, progress)
+        return hashlib.sha256(repr((self.reading, content)).encode()).hexdigest() if self.reading else content
 
 
-def is_packed(name: str, path: Path) -> bool:
-    """Whether a file counts as gzip: it is called so or begins so."""
-    with naming(name, give_lines()), path.open("rb") as raw:
-        return path.suffix == ".gz" or raw.read(2) == GZIP_MAGIC
+def whole_lines(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Regroup the content of a file into blocks of whole lines. The last block may lack a newline.
 
-
-def unpacked(name: str, path: Path, within: Part, piece_size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the content of a file without its byte order mark, and how far it was read on the disk, piece by piece.
-
-    within: where to begin and to end, in bytes; of what is packed, all is read.
+    Raises:
+        DataError: a line is longer than LONGEST_RECORD.
     """
-    start, end = within
-    packed = is_packed(name, path)
-    with naming(name, give_lines()), path.open("rb") as raw:
-        raw.seek(0 if packed else start)
-        stream = Unpacking(raw, name, MOST_UNPACKED) if packed else raw
-        at_start = packed or start == 0
-        while piece := stream.read(piece_size if packed else min(piece_size, end - raw.tell())):
-            yield raw.tell(), piece.removeprefix(BOM) if at_start else piece
-            at_start = False
+    rest = b""
+    for piece in pieces:
+        whole, newline, rest = (rest + piece).rpartition(b"\n")
+        if newline:
+            yield whole + newline
+        if len(rest) > LONGEST_RECORD:
+            raise DataError(f"{name} has a line of more than {LONGEST_RECORD:,} bytes: check that its format is right")
+    if rest:
+        yield rest
 
 
 def line_ends(name: str, path: Path, size: int) -> Iterator[int]:
-    """Yield positions in a plain file about PART bytes apart, each behind a newline."""
-    step, last = math.ceil(size / round(size / PART)), 0
+    """Yield positions in a plain file at about every CHUNK bytes, each directly after a newline."""
+    step, last = math.ceil(size / round(size / CHUNK)), 0
     with naming(name, give_lines()), path.open("rb") as file:
         for nominal in range(step, size, step):
             if nominal > last:

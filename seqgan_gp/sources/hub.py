@@ -1,4 +1,4 @@
-"""Lines from a data set of the Hugging Face hub, through the `datasets` library: from its cache, or as a stream."""
+"""Lines from a data set of the Hugging Face hub through the `datasets` library, from its cache or as a stream."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,18 +9,42 @@ from gan_core.errors import DataError, GanError
 from gan_core.runtime.progress import Progress
 from gan_core.storage.hub import Stream, find_stream, load_dataset, reason
 from gan_core.text import printable
-from seqgan_gp.sources.base import PART, Part
+from seqgan_gp.sources.base import CHUNK, Chunk
+from seqgan_gp.sources.registry import Options, Origin
 from seqgan_gp.sources.rows import BATCH, Columns, RowSource, columns_of
 
 EXAMPLE = "hf:ag_news:test"
+CACHED = "hf:"
 STREAM = "hf-stream:"
 
 
+class Hub(Origin, name="hub", order=20):
+    """Data sets of the Hugging Face hub: `hf:ID[@REVISION][:SPLIT]`, or hf-stream:... to keep no copy."""
+
+    def claims(self, spec: str) -> bool:
+        return spec.startswith((CACHED, STREAM))
+
+    def open(self, spec: str, how: Options) -> "HashedSource":
+        """Return the source of a data set. The split is "train" by default.
+
+        Raises:
+            DataError: there is no such data set, neither a network nor a cached copy, or no single column of text.
+        """
+        name = printable(spec)
+        if spec.startswith(STREAM):
+            stream = find_stream(spec, split="train", example=f"{STREAM}ag_news:test", built_in="wordnet")
+            opened = stream.open()
+            columns = columns_of(features_of(opened, name), name, how.with_labels)
+            return StreamSource(stream, opened, columns, how.bad_utf8)
+        dataset = load_dataset(spec, split="train", example=EXAMPLE, built_in="wordnet")
+        return HubSource(dataset, columns_of(dataset.features, name, how.with_labels), name, how.bad_utf8)
+
+
 class HashedSource(RowSource):
-    """Rows whose lines are hashed, since nothing else says what they are on any machine."""
+    """Rows whose fingerprint is a hash of their lines, because nothing else identifies them on every machine."""
 
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the lines."""
+        """Return the SHA-256 of the lines."""
         digest = hashlib.sha256()
         with Progress("check", self.size, self.unit, progress, delay=1) as bar:
             for block in self.blocks():
@@ -30,19 +54,19 @@ class HashedSource(RowSource):
 
 
 class HubSource(HashedSource):
-    """Lines of the text column of a `datasets.Dataset`; its own fingerprint differs from one machine to the next."""
+    """The text column of a `datasets.Dataset`. The fingerprint of the dataset itself differs between machines."""
 
     def __init__(self, dataset: Any, columns: Columns, name: str, bad_utf8: str):
         super().__init__(name, columns, len(dataset), bad_utf8)
         self.rows = dataset.select_columns(columns.names).with_format("arrow")
         self.paths = tuple(Path(file["filename"]) for file in dataset.cache_files)
 
-    def parts(self) -> list[Part]:
-        """Parts of about PART bytes, by the mean size of a row."""
-        step = max(BATCH, PART * self.size // max(1, self.rows.data.nbytes))
+    def chunks(self) -> list[Chunk]:
+        """Divide the rows into chunks of about CHUNK bytes, computed from the mean size of a row."""
+        step = max(BATCH, CHUNK * self.size // max(1, self.rows.data.nbytes))
         return [(start, min(start + step, self.size)) for start in range(0, max(1, self.size), step)]
 
-    def whole_files(self, part: Part) -> Part:
+    def whole_files(self, chunk: Chunk) -> Chunk:
         return 0, self.size
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
@@ -50,7 +74,7 @@ class HubSource(HashedSource):
         yield 0, self.description, self.read(start, end)
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the texts of some rows, a line each."""
+        """Yield the lines of the rows between `start` and `end`."""
         row = start
         for table in self.rows.select(range(start, end)).iter(batch_size=BATCH):
             self.position = row + len(table)
@@ -59,9 +83,10 @@ class HubSource(HashedSource):
 
 
 class StreamSource(HashedSource):
-    """Lines of the text column of a `datasets.IterableDataset`, which are fetched as they are read, and not kept.
+    """The text column of a `datasets.IterableDataset`, downloaded while it is read and not kept.
 
-    It is read shard by shard: one of the files that it lies in on the hub. Other processes open it anew.
+    It is read by shards; a shard is one of the data set's files on the hub. A copy of this source in another process
+    opens the stream again.
     """
 
     unit = " shards"
@@ -74,12 +99,12 @@ class StreamSource(HashedSource):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"opened": None}
 
-    def parts(self) -> list[Part]:
-        """A part a shard."""
+    def chunks(self) -> list[Chunk]:
+        """Return one chunk per shard."""
         return [(shard, shard + 1) for shard in range(self.size)]
 
-    def whole_files(self, part: Part) -> Part:
-        return part
+    def whole_files(self, chunk: Chunk) -> Chunk:
+        return chunk
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
         """Yield each shard as a file."""
@@ -87,16 +112,16 @@ class StreamSource(HashedSource):
             yield shard, f"{self.description}, shard {shard}", self.read(shard)
 
     def read(self, shard: int) -> Iterator[bytes]:
-        """Yield the texts of a shard, a line each.
+        """Yield the lines of a shard.
 
         Raises:
-            GanError: the hub does not give it.
+            GanError: the hub does not deliver the shard.
         """
         row, tables = 0, self.tables(shard)
         while True:
             try:
                 table = next(tables, None)
-            except Exception as error:  # the library raises anything, of the network and of files
+            except Exception as error:  # the library raises any kind of error for networks and files
                 raise GanError(
                     f"{self.name} could not be read on ({reason(error)}): run again, what was finished is kept"
                 ) from error
@@ -113,35 +138,18 @@ class StreamSource(HashedSource):
         yield from rows.with_format("arrow").iter(batch_size=BATCH)
 
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the ID, the commit, the split and the columns; of a folder on the disk, that of the lines."""
+        """Return the SHA-256 of the ID, the commit, the split and the columns; for a local folder, of the lines."""
         if self.stream.revision is None:
             return super().fingerprint(progress)
         about = ("hf-stream", self.stream.identity, self.stream.revision, self.stream.split, self.columns.names)
         return hashlib.sha256(repr(about).encode()).hexdigest()
 
 
-def open_hub_source(spec: str, bad_utf8: str, with_labels: bool = False) -> HashedSource:
-    """The source of "hf:ID[@REVISION][:SPLIT]" or "hf-stream:..."; the split is "train" where none is given.
-
-    with_labels: see `open_source`.
-
-    Raises:
-        DataError: there is no such data set, no network and no cached copy, or no single column of text.
-    """
-    name = printable(spec)
-    if spec.startswith(STREAM):
-        stream = find_stream(spec, split="train", example=f"{STREAM}ag_news:test", built_in="wordnet")
-        opened = stream.open()
-        return StreamSource(stream, opened, columns_of(features_of(opened, name), name, with_labels), bad_utf8)
-    dataset = load_dataset(spec, split="train", example=EXAMPLE, built_in="wordnet")
-    return HubSource(dataset, columns_of(dataset.features, name, with_labels), name, bad_utf8)
-
-
 def features_of(stream: Any, name: str) -> Any:
-    """The `datasets.Features` of a stream; where nothing says them, of its first row.
+    """Return the `datasets.Features` of a stream, derived from its first row if the stream does not declare them.
 
     Raises:
-        DataError: it has no row, or cannot be read.
+        DataError: the stream has no row, or cannot be read.
     """
     from datasets import Features
 

@@ -1,8 +1,8 @@
-"""Lines with labels, in one of three forms: lines of label<TAB>sentence, a file for each class, a column of the hub's.
+"""Lines with labels, in one of three forms: lines of label<TAB>sentence, one file per class, or a column of a table.
 
-`open_labelled` settles which form the data has, if any. Its `blocks()` are the lines as the rest of the package sees
-them, without their labels, and in step with them the number of each line's class. Classes are numbered as they are
-met, so that no reading is spent on finding them; `in_order` tells where each number ends up.
+`open_labelled` determines the form of the data. `LabelledSource.blocks` yields the lines without their labels, and the
+class number of each line beside them. Classes are numbered in the order in which they occur, so that finding them
+needs no extra pass over the data; `in_order` maps these numbers to the final order of the classes.
 """
 
 import re
@@ -16,13 +16,13 @@ from gan_core.errors import DataError, UsageError, named
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.text import printable
 from seqgan_gp.choices import LABELLED
-from seqgan_gp.lines import in_parts, line_bounds, solid_lines
-from seqgan_gp.sources.base import Part, Source
+from seqgan_gp.lines import in_blocks, line_bounds, solid_lines
+from seqgan_gp.sources.base import Chunk, Source
 from seqgan_gp.sources.cleaning import LONGEST, clean_blocks, fault
-from seqgan_gp.sources.files import FileSource
-from seqgan_gp.sources.open import LM1B_SHARD, open_source
+from seqgan_gp.sources.files import LM1B_SHARD, FileSource
+from seqgan_gp.sources.open import open_source
 
-LINES = 1 << 13  # lines whose labels are in memory at a time
+LINES = 1 << 13  # lines whose labels are decoded at a time
 TAB = 9
 
 
@@ -30,20 +30,21 @@ class LabelledSource:
     """A source and its labels.
 
     Attributes:
-        source: the lines as they are read.
-        form: "tab", lines of label<TAB>sentence; "file", a class a file; "column", of the hub's; or "none".
-        given: the names of the classes, where they are known before the lines are read; else ().
-        names: of the classes met so far, by their numbers.
+        source: the lines, labels included.
+        form: "tab" (lines of label<TAB>sentence), "file" (one file per class), "column" (a column of a table) or
+            "none".
+        given: the names of the classes, if they are known before the lines are read; else ().
+        names: the names of the classes met so far, in the order of their numbers.
     """
 
     def __init__(self, source: Source, form: str):
         self.source = source
         self.form = form
         self.given: tuple[str, ...] = ()
-        self.numbers = {b"": UNKNOWN}  # of labels
+        self.numbers = {b"": UNKNOWN}  # label -> class number
         if isinstance(source, FileSource) and form == "file":
-            called = [class_name(path) for _, path in source.files]
-            self.given = tuple(dict.fromkeys(called))  # files of one name, in several folders, are one class
+            called = [class_name(file.path) for file in source.files]
+            self.given = tuple(dict.fromkeys(called))  # files of equal names in several folders are one class
             place = {name: number for number, name in enumerate(self.given)}
             self.number_of_file = [place[name] for name in called]
         elif form == "column":
@@ -56,33 +57,39 @@ class LabelledSource:
         self.check_number()
 
     def about(self) -> dict[str, object]:
-        """What identifies the labels, besides the content of the source; {} where nothing is labelled."""
+        """Return what identifies the labels besides the content of the source; {} if nothing is labelled."""
         return {} if self.form == "none" else {"labels": self.form, "classes": self.given}
 
-    def blocks(self, part: Part | None = None) -> Iterator[tuple[bytes, np.ndarray | None]]:
-        """Yield the blocks of the source without labels, and with each the numbers (lines,) of its lines' classes.
+    def blocks(self, chunk: Chunk | None = None) -> Iterator[tuple[bytes, np.ndarray | None]]:
+        """Yield the blocks of the source without labels, each with the class numbers of its lines.
 
-        part: only its lines are read, see `Source.blocks`.
+        The numbers are an int16 array (lines,), UNKNOWN for a line without a label. If nothing is labelled, None is
+        yielded in place of the array.
 
-        The numbers are int16, UNKNOWN where a line has no label, and in place of the array None where nothing is
-        labelled.
+        chunk: read only the lines of this chunk, see `Source.blocks`.
 
         Raises:
-            DataError: the source is unusable, or a label is.
+            DataError: the source or a label cannot be used.
         """
         if self.form == "none":
-            for block in self.source.blocks(part):
+            for block in self.source.blocks(chunk):
                 yield block, None
             return
-        for file, block in self.source.numbered_blocks(part):
+        for file, block in self.source.numbered_blocks(chunk):
             if self.form == "file":
                 yield block, np.full(block.count(b"\n"), self.number_of_file[file], np.int16)
                 continue
-            for part in in_parts(block, LINES):
-                yield self.divided(part, file)
+            for lines in in_blocks(block, LINES):
+                yield self.divided(lines, file)
 
     def divided(self, block: bytes, file: int) -> tuple[bytes, np.ndarray]:
-        """A block of lines label<TAB>sentence, of the file of that number, as sentences and numbers of classes."""
+        """Divide a block of lines label<TAB>sentence into a block of sentences and their class numbers (lines,).
+
+        file: index of the file that the block was read from.
+
+        Raises:
+            DataError: a label cannot be used; the message names the file and the line.
+        """
         try:
             sentences, labels = without_labels(block)
             different, inverse = np.unique(labels, return_inverse=True)
@@ -92,10 +99,10 @@ class LabelledSource:
         return sentences, np.array(numbers, np.int16)[inverse]
 
     def number(self, label: bytes) -> int:
-        """The number of a label, the next one if it is new.
+        """Return the class number of a label. A new label gets the next number.
 
         Raises:
-            ValueError: it cannot be a label.
+            ValueError: the bytes cannot be a label.
         """
         if label not in self.numbers:
             if fault(label.decode()):
@@ -109,7 +116,7 @@ class LabelledSource:
         return self.numbers[label]
 
     def check_number(self) -> None:
-        """Refuse more classes than labels can tell apart."""
+        """Raise DataError if there are more classes than a label can encode."""
         if len(self.names) > MAX_CLASSES:
             raise DataError(
                 f"{self.source.description} has more than {MAX_CLASSES:,} classes: put them into fewer, or give "
@@ -117,9 +124,10 @@ class LabelledSource:
             )
 
     def in_order(self) -> tuple[tuple[str, ...], np.ndarray]:
-        """The names of the classes in order, and the place (classes + 1,) in it of each number, the last of UNKNOWN.
+        """Return the sorted class names, and the index in them of each class number so far, UNKNOWN appended.
 
-        Given classes stay in the order that they have; others are sorted, numerically if all are whole numbers.
+        The array of indices is int16 (classes + 1,). Given classes keep their order; others are sorted, numerically
+        if all are whole numbers.
         """
         names = list(self.given) or sorted_names(self.names)
         places = {name: place for place, name in enumerate(names)}
@@ -127,21 +135,21 @@ class LabelledSource:
 
 
 def sorted_names(names: Collection[str]) -> list[str]:
-    """Names of classes in order: numerically if all are whole numbers."""
+    """Sort class names, numerically if all are whole numbers."""
     whole = all(re.fullmatch(r"-?[0-9]+", name) for name in names)
     return sorted(names, key=(lambda name: (int(name), name)) if whole else None)
 
 
 def open_labelled(spec: str, bad_utf8: str, labels: str) -> LabelledSource:
-    """The source that the option `data` names, with its labels.
+    """Return the source that the option `data` names, with its labels.
 
     Args:
         spec: see `open_source`.
         bad_utf8: see `open_source`.
-        labels: the form of the labels, of LABELLED; "auto" for the one that the data has, see `form_of`.
+        labels: the form of the labels, one of LABELLED; "auto" detects the form, see `form_of`.
 
     Raises:
-        DataError: nothing usable is there, or not in that form.
+        DataError: the data cannot be used, or does not have that form.
         UsageError: an option is none of its choices.
     """
     if labels not in LABELLED:
@@ -151,13 +159,14 @@ def open_labelled(spec: str, bad_utf8: str, labels: str) -> LabelledSource:
 
 
 def form_of(source: Source, labels: str) -> str:
-    """The form of the labels of a source, where `labels` is "auto", or else `labels` itself once it is found to fit.
+    """Detect the form of the labels of a source if `labels` is "auto"; else check that the source fits `labels`.
 
-    Data of the hub is "column" if it has a column of labels. Files are "tab" if `Heads` finds that they begin so. The
-    files of a folder are "file" unless there is only one, they are lm1b's shards, or they have but a line or so each.
+    A table with a column of labels has the form "column". Files have the form "tab" if `Heads.are_labelled`. The files
+    of a folder have the form "file", unless there is only one, they are lm1b shards, or they hold fewer than about two
+    lines each.
 
     Raises:
-        DataError: the data has not that form, or only some of the files are labelled.
+        DataError: the data does not have that form, or only some of the files are labelled.
     """
     if source.labelled:
         return "column"
@@ -184,20 +193,20 @@ def form_of(source: Source, labels: str) -> str:
                 f"{named('labels', 'none')}"
             )
         return "tab"
-    shards = any(LM1B_SHARD.match(path.name) for _, path in files)
+    shards = any(LM1B_SHARD.match(file.path.name) for file in files)
     if heads and source.is_folder and not shards and 1 < len(files) <= heads.lines / 2:
         return "file"
     return "none"
 
 
 class Heads:
-    """How the files of a source begin; blank lines count for nothing.
+    """Statistics of the first lines of a source's files. Blank lines are ignored.
 
     Attributes:
-        tabbed: the names of the files whose lines each hold exactly one tab.
+        tabbed: the names of the files in which every line holds exactly one tab.
         others: the names of the other files that hold lines.
-        lines: how many there are in all files together.
-        any_tab: whether there is a tab anywhere.
+        lines: number of lines in all files together.
+        any_tab: whether any line holds a tab.
     """
 
     def __init__(self, source: FileSource):
@@ -206,12 +215,13 @@ class Heads:
         self.lines = self.tabbed_lines = self.named_lines = 0
         self.any_tab = False
         self.different: set[bytes] = set()
-        for name, head in source.heads():
+        for file in source.files:
+            head = source.head(file)
             self.any_tab |= b"\t" in head
-            self.add(name, [line for line in head.split(b"\n") if line.strip()])
+            self.add(file.name, [line for line in head.split(b"\n") if line.strip()])
 
     def add(self, name: str, lines: list[bytes]) -> None:
-        """Count the lines of a file."""
+        """Add the first lines of a file to the statistics."""
         self.lines += len(lines)
         if not all(line.count(b"\t") == 1 for line in lines):
             self.others.append(name)
@@ -220,22 +230,22 @@ class Heads:
             self.tabbed.append(name)
             self.tabbed_lines += len(lines)
             self.named_lines += sum(0 < len(label.decode(errors="replace")) <= LONGEST for label in labels)
-            if len(self.different) <= MAX_CLASSES:  # beyond that they are no labels, and not worth the memory
+            if len(self.different) <= MAX_CLASSES:  # so many cannot be labels, and would only take memory
                 self.different.update(labels)
 
     def are_labelled(self) -> bool:
-        """Whether what stands before the tabs looks like labels: short, on most lines, and again and again the same.
+        """Whether the texts before the tabs look like labels: short, on most lines, and each used twice on average.
 
-        So text in two columns is not mistaken for labelled lines.
+        Text in two columns fails this test.
         """
         different = len(self.different - {b""})
         return bool(self.tabbed) and 2 * max(different, self.tabbed_lines - self.named_lines) <= self.tabbed_lines
 
 
 def without_labels(block: bytes) -> tuple[bytes, np.ndarray]:
-    """Divide lines of label<TAB>sentence: a block of the sentences, and the labels (lines,), bytes.
+    """Divide a block of lines label<TAB>sentence into a block of sentences and an array (lines,) of labels as bytes.
 
-    A blank line without a tab stays as it is, and has the label b"".
+    A blank line without a tab is kept, with the label b"".
 
     Raises:
         ValueError: another line has no tab, or a label is too long.
@@ -243,7 +253,9 @@ def without_labels(block: bytes) -> tuple[bytes, np.ndarray]:
     symbols = np.frombuffer(block, np.uint8)
     starts, ends = line_bounds(symbols)
     tabs = np.append(np.flatnonzero(symbols == TAB), len(symbols))
-    first = tabs[np.searchsorted(tabs, starts)]  # at or after the start of the line, perhaps on a later line
+    first = tabs[
+        np.searchsorted(tabs, starts)
+    ]  # first tab at or after the start of the line; it may be on a later line
     untabbed = first > ends
     if untabbed.any():
         solid = solid_lines(block)
@@ -255,8 +267,8 @@ def without_labels(block: bytes) -> tuple[bytes, np.ndarray]:
 
     columns = np.arange(max(1, width))
     labels = symbols[np.minimum(starts[:, None] + columns, ends[:, None])]
-    labels[columns >= widths[:, None]] = 0  # which numpy takes for the end of the bytes; no line holds it
-    steps = np.zeros(len(symbols) + 1, np.int8)  # +1 where a label begins, -1 where the sentence does
+    labels[columns >= widths[:, None]] = 0  # numpy ends a bytes value at NUL, which no line holds
+    steps = np.zeros(len(symbols) + 1, np.int8)  # +1 where a label begins, -1 where its sentence begins
     steps[starts] += 1
     steps[np.where(untabbed, starts, first + 1)] -= 1
     sentences = symbols[np.cumsum(steps[:-1], dtype=np.int8) == 0]
@@ -264,7 +276,7 @@ def without_labels(block: bytes) -> tuple[bytes, np.ndarray]:
 
 
 def first_fault(source: Source, file: int) -> str:
-    """The sentence that names the first line of a file, by its number, which is not label<TAB>sentence."""
+    """Return an error message that names the first line of a file which is not a valid label<TAB>sentence."""
     name, pieces = next((name, pieces) for number, name, pieces in source.pieces(0, source.size) if number == file)
     number = 0
     for block in clean_blocks(pieces, name, "replace", Counter()):
@@ -280,15 +292,15 @@ def first_fault(source: Source, file: int) -> str:
 
 
 def class_name(path: Path) -> str:
-    """The class of a file of one class."""
+    """Return the class that a file's name stands for: the name without .txt and .gz."""
     return re.sub(r"(\.txt)?(\.gz)?$", "", path.name, flags=re.IGNORECASE) or path.name
 
 
 def shown(name: str) -> str:
-    """A name of a class as it is shown in messages."""
+    """Quote the name of a class for a message."""
     return repr(name[:LONGEST])
 
 
 def remedy(action: str) -> str:
-    """What to do about labels that cannot be used."""
+    """Return the remedy of a message on labels: the action, or no labels."""
     return f"{action}, or give {named('labels', 'none')}"

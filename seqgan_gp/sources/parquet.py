@@ -1,9 +1,10 @@
-"""Lines from parquet files, as the hub keeps its data sets: read a row group at a time, and of it a page at a time.
+"""Lines from parquet files, the hub's own format. A reader holds one page of one row group in memory.
 
-What a file's footer claims is checked before anything is decoded.
+The sizes in a file's footer are checked before anything is decoded.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, groupby, pairwise
@@ -11,20 +12,41 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_core.errors import DataError
-from gan_core.storage.inputs import check_file, most_unpacked, naming
-from seqgan_gp.sources.base import MOST_UNPACKED, PART, Part, digest_of, give_a_file, give_lines
+from gan_core.storage.inputs import most_unpacked, naming
+from seqgan_gp.sources.base import CHUNK, MOST_UNPACKED, Chunk, digest_of, give_lines
+from seqgan_gp.sources.content import File
+from seqgan_gp.sources.registry import Files, Format, Options
 from seqgan_gp.sources.rows import BATCH, Columns, RowSource, binary, columns_of
 
 MAGIC = b"PAR1"
-FOOTER_LIMIT = 1 << 26  # bytes; of a file with 100,000 row groups it has 30 million
-GROUP_LIMIT = 1 << 30  # bytes of text that a row group may claim to hold
-BATCH_LIMIT = 1 << 28  # bytes of rows in memory at a time, however often they repeat one value
-BUFFER = 1 << 20  # bytes read at a time
+FOOTER_LIMIT = 1 << 26  # bytes; the footer of a file with 100,000 row groups has 30 million
+GROUP_LIMIT = 1 << 30  # bytes of text that the footer may declare for a row group
+BATCH_LIMIT = 1 << 28  # bytes of rows in memory at a time, even if all rows repeat one long value
+BUFFER = 1 << 20  # bytes per read
+TRAINING = re.compile(r"train-\d+-of-\d+")  # the hub's file names for the shards of the split "train"
 DAMAGED = "{} is cut short, damaged or no parquet file: fetch it again"
 
 
+class Parquet(Format, name="parquet", order=110):
+    """Tables in parquet files: the column of text, and the column of labels if there is one."""
+
+    endings = (".parquet",)
+
+    def in_folder(self, files: list[File]) -> list[File]:
+        """Return the training shards if the folder has the hub's form, else all parquet files."""
+        tables = super().in_folder(files)
+        return [file for file in tables if TRAINING.match(file.path.name)] or tables
+
+    def open(self, files: Files, how: Options) -> "ParquetSource":
+        return ParquetSource(files, how)
+
+
 class Group(NamedTuple):
-    """A row group: its file and its place in that, how many rows it has, and the bytes it claims in what is read."""
+    """A row group.
+
+    file: index of its file. place: its index within the file. rows: number of rows. claimed: the unpacked bytes that
+    the footer declares for the columns that are read.
+    """
 
     file: int
     place: int
@@ -33,65 +55,62 @@ class Group(NamedTuple):
 
 
 class ParquetSource(RowSource):
-    """Lines of the text column of one or several parquet files.
+    """The text column of one or several parquet files. All must have the same columns of text and labels."""
 
-    files: pairs of a name for messages and a path; all with the same columns of text and labels.
-    with_labels: see `open_source`.
-    """
-
-    def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str, with_labels: bool):
-        self.files = files
-        self.bytes = [check_file(name, path, give_lines(), give_a_file()) for name, path in files]
+    def __init__(self, files: Files, how: Options):
+        self.files = files.files
+        self.bytes = [file.size() for file in self.files]
         self.groups: list[Group] = []
         columns = kinds = None
-        for number, (name, path) in enumerate(files):
+        for number, (name, path) in enumerate(self.files):
             with opened(name, path) as file:
-                columns = columns or columns_of(features_of(file, name), name, with_labels)
+                columns = columns or columns_of(features_of(file, name), name, how.with_labels)
                 schema = file.schema_arrow
                 found = [schema.field(column).type for column in columns.names if column in schema.names]
                 kinds = kinds or found
                 if found != kinds:
                     listed = ", ".join(columns.names)
-                    raise DataError(f"{name} has not the columns {listed} of {files[0][0]}: give files of one kind")
+                    raise DataError(
+                        f"{name} has not the columns {listed} of {self.files[0].name}: give files of one kind"
+                    )
                 self.groups += groups_of(file.metadata, columns, number, name, self.bytes[number])
         assert columns is not None
         self.bounds = list(accumulate((group.rows for group in self.groups), initial=0))
-        super().__init__(description, columns, self.bounds[-1], bad_utf8)
+        super().__init__(files.description, columns, self.bounds[-1], how.bad_utf8)
         self.check_not_empty(self.size)
-        self.paths = tuple(path for _, path in files)
+        self.paths = tuple(file.path for file in self.files)
 
-    def parts(self) -> list[Part]:
-        """Parts of whole row groups, of about PART bytes of text."""
+    def chunks(self) -> list[Chunk]:
+        """Divide the files into chunks of whole row groups with about CHUNK bytes of text."""
         ends, held = [0], 0
         for end, group in zip(self.bounds[1:], self.groups, strict=True):
             held += group.claimed
-            if held >= PART or end == self.size:
+            if held >= CHUNK or end == self.size:
                 ends.append(end)
                 held = 0
         return list(pairwise(sorted(set(ends))))
 
-    def whole_files(self, part: Part) -> Part:
-        start, end = part
+    def whole_files(self, chunk: Chunk) -> Chunk:
+        start, end = chunk
         files = [(rows[0][0], rows[-1][1]) for _, rows in self.by_file()]
         inside = [(first, last) for first, last in files if first < end and last > start]
         return inside[0][0], inside[-1][1]
 
-    def by_file(self) -> Iterator[tuple[int, list[Part]]]:
-        """The place in `groups` of the first row group of each file, and the rows of all of its groups."""
+    def by_file(self) -> Iterator[tuple[int, list[Chunk]]]:
+        """Yield, for each file, the index in `groups` of its first row group, and the row ranges of all its groups."""
         bounds = list(pairwise(self.bounds))
         for _, places in groupby(range(len(bounds)), key=lambda place: self.groups[place].file):
             members = list(places)
             yield members[0], [bounds[place] for place in members]
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, str, Iterable[bytes]]]:
-        """Yield the number, the name and the lines of each file between two rows."""
         for place, rows in self.by_file():
             if rows[0][0] < end and rows[-1][1] > start:
                 number = self.groups[place].file
                 yield number, self.files[number][0], self.read(place, rows, start, end)
 
-    def read(self, place: int, rows: list[Part], start: int, end: int) -> Iterator[bytes]:
-        """Yield the lines between two rows of the file whose row groups begin at a place in `groups`."""
+    def read(self, place: int, rows: list[Chunk], start: int, end: int) -> Iterator[bytes]:
+        """Yield the lines between two rows of one file; `place` and `rows` are what `by_file` yields for the file."""
         number = self.groups[place].file
         name, path = self.files[number]
         most, held = most_unpacked(self.bytes[number], MOST_UNPACKED), 0
@@ -112,11 +131,11 @@ class ParquetSource(RowSource):
                     raise DataError(DAMAGED.format(name))
 
     def tables(self, name: str, path: Path, file: Any, group: Group) -> Iterator[Any]:
-        """Yield the rows of a row group of an open file as Arrow tables of at most BATCH rows."""
+        """Yield the rows of a row group as Arrow tables of at most BATCH rows. `file` is the open file of the group."""
         import pyarrow
 
         size = BATCH
-        if group.claimed * BATCH > BATCH_LIMIT:  # one long value, written once, may stand in every row
+        if group.claimed * BATCH > BATCH_LIMIT:  # a long value that the file stores once may occur in every row
             size = max(1, min(BATCH, BATCH_LIMIT // self.longest(name, path, file, group)))
         batches = file.iter_batches(size, [group.place], self.columns.names, use_threads=False)
         while True:
@@ -127,7 +146,7 @@ class ParquetSource(RowSource):
             yield pyarrow.Table.from_batches([batch])
 
     def longest(self, name: str, path: Path, file: Any, group: Group) -> int:
-        """The bytes of the longest string in the dictionaries of a row group, 1 at least."""
+        """Return the length in bytes of the longest string in the dictionaries of a row group, at least 1."""
         strings = [self.columns.text] if self.columns.numeric else self.columns.names
         with opened(name, path, read_dictionary=strings, metadata=file.metadata) as again, reading(name):
             for batch in again.iter_batches(1, [group.place], strings, use_threads=False):
@@ -135,13 +154,13 @@ class ParquetSource(RowSource):
         return 1
 
     def fingerprint(self, progress: bool = False) -> str:
-        """SHA-256 of the columns that are read and of the SHA-256 of each file, in order."""
+        """Return the SHA-256 of the names of the columns that are read and of the SHA-256 of each file, in order."""
         content = digest_of(self.files, sum(self.bytes), progress)
         return hashlib.sha256(repr(("parquet", self.columns.names, content)).encode()).hexdigest()
 
 
 def check_held(held: int, most: int, name: str) -> None:
-    """Refuse a file that has given more bytes than such a file may."""
+    """Raise DataError if a file has given more than `most` bytes of text."""
     if held > most:
         raise DataError(
             f"{name} unpacks to more than {most:,} bytes of text, over {MOST_UNPACKED} times its size: save its lines "
@@ -151,19 +170,23 @@ def check_held(held: int, most: int, name: str) -> None:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what pyarrow finds wrong with a file into one sentence that names it."""
+    """Turn any error of pyarrow into a DataError that names the file."""
     try:
         yield
     except (DataError, MemoryError):
         raise
-    except Exception as error:  # anything, down to bare OSError for a bad page
+    except Exception as error:  # pyarrow raises any kind of error, including OSError for a bad page
         raise DataError(DAMAGED.format(name)) from error
 
 
 @contextmanager
 def opened(name: str, path: Path, **how: Any) -> Iterator[Any]:
-    """A `pyarrow.parquet.ParquetFile`, whose footer is of a size that can be read."""
-    from pyarrow.parquet import ParquetFile  # brings pyarrow: only now that it is needed
+    """Open a `pyarrow.parquet.ParquetFile` after a check of the size of its footer.
+
+    Raises:
+        DataError: the file is not a parquet file, or its footer has an impossible size.
+    """
+    from pyarrow.parquet import ParquetFile  # pyarrow is slow to import
 
     with naming(name, give_lines()), path.open("rb") as raw:
         size = raw.seek(0, 2)
@@ -178,20 +201,24 @@ def opened(name: str, path: Path, **how: Any) -> Iterator[Any]:
 
 
 def features_of(file: Any, name: str) -> Any:
-    """The `datasets.Features` of an open parquet file."""
-    from datasets import Features  # takes seconds: only now that it is needed
+    """Return the `datasets.Features` of an open parquet file.
+
+    Raises:
+        DataError: a column has an unknown type.
+    """
+    from datasets import Features  # takes seconds to import
 
     try:
         return Features.from_arrow_schema(file.schema_arrow)
-    except Exception as error:  # it raises anything for the types that it does not know
+    except Exception as error:  # the library raises any kind of error for unknown types
         raise DataError(f"{name} has columns of a type that is not read: save the texts alone") from error
 
 
 def groups_of(metadata: Any, columns: Columns, number: int, name: str, size: int) -> list[Group]:
-    """The row groups of a file of `size` bytes, whose claims are believable.
+    """Return the row groups of a file of `size` bytes.
 
     Raises:
-        DataError: one claims more text than GROUP_LIMIT, or all do more than such a file can hold.
+        DataError: the footer declares more text than GROUP_LIMIT for a group, or more than such a file can hold.
     """
     with reading(name):
         leaves = [metadata.schema.column(place).path for place in range(metadata.num_columns)]

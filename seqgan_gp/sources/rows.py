@@ -1,4 +1,4 @@
-"""Lines from a column of text: a row is a line. For tables on the hub and in parquet files."""
+"""Lines from the rows of a table, on the hub or in parquet files: the column of text, one line per row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +12,18 @@ from seqgan_gp.sources.cleaning import LINE_LIMIT, fault
 
 TEXT_COLUMNS = ("text", "sentence", "content", "line", "document")
 LABEL_COLUMNS = ("label", "labels")
-BATCH = 1000  # rows that are Python objects at a time
+BATCH = 1000  # rows converted to Python objects at a time
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are read.
+    """The columns of a table that are read.
 
-    label: the column of labels; None for texts alone. numeric: whether labels are whole numbers. classes: the names of
-        the labels 0, 1, ... of a `datasets.ClassLabel`; else ().
+    Attributes:
+        text: the name of the column of text.
+        label: the name of the column of labels, None to read no labels.
+        numeric: whether the labels are whole numbers.
+        classes: the names of the labels 0, 1, ... of a `datasets.ClassLabel`; else ().
     """
 
     text: str
@@ -30,16 +33,16 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The columns themselves."""
+        """The names of the columns that are read."""
         return [self.text] if self.label is None else [self.text, self.label]
 
 
 class RowSource(Source):
-    """Lines of a column of text: a row is a line, newlines inside it become spaces.
+    """One line per row of a table. Newlines within a text become spaces.
 
-    Where there is a column of labels, each stands before its text, with a tab between them.
+    With a column of labels, a line is label<TAB>text.
 
-    name: for messages. size: in `unit`s of the kind of source.
+    name: a name of the table for messages. size: length of the source in `unit`s.
     """
 
     unit = " rows"
@@ -52,7 +55,10 @@ class RowSource(Source):
         self.classes = columns.classes
 
     def joined(self, table: Any, row: int) -> Iterator[bytes]:
-        """Yield the lines of an Arrow table, whose first row has number `row` in its file, in pieces of about PIECE."""
+        """Yield the lines of an Arrow table in pieces of about PIECE bytes.
+
+        row: the index in its file of the table's first row.
+        """
         lines = [one_line(text or b"") + b"\n" for text in binary(table.column(self.columns.text))]
         if self.columns.label is not None:
             column = table.column(self.columns.label)
@@ -70,10 +76,10 @@ class RowSource(Source):
         yield b"".join(lines[begun:])
 
     def label_text(self, value: int | bytes | None, row: int) -> bytes:
-        """The label of a row as it stands in a line, b"" for none.
+        """Return the label of a row as it is written into a line, b"" if the row has none.
 
         Raises:
-            DataError: it cannot be a label.
+            DataError: the value cannot be a label.
         """
         if value is None or value == UNKNOWN:
             return b""
@@ -90,10 +96,10 @@ class RowSource(Source):
 
 
 def columns_of(features: Any, name: str, with_labels: bool) -> Columns:
-    """The columns to read of a table with such `datasets.Features`.
+    """Choose the columns to read from the `datasets.Features` of a table.
 
     Raises:
-        DataError: there is no single column of text.
+        DataError: there is no column of text, or several without an unambiguous name.
     """
     text = text_column(features, name)
     label = label_column(features, text) if with_labels else None
@@ -103,8 +109,12 @@ def columns_of(features: Any, name: str, with_labels: bool) -> Columns:
 
 
 def text_column(features: Any, name: str) -> str:
-    """The only column of strings (but labels), or else the only one that is called like text."""
-    from datasets import Value  # takes seconds: only now that it is needed
+    """Return the only column of strings that is not called a label, else the only one with a name in TEXT_COLUMNS.
+
+    Raises:
+        DataError: there is no such column, or several.
+    """
+    from datasets import Value  # takes seconds to import
 
     columns = [
         column
@@ -124,7 +134,7 @@ def text_column(features: Any, name: str) -> str:
 
 
 def label_column(features: Any, text: str) -> str | None:
-    """The only `ClassLabel`, or else the column of labels, strings or whole numbers that is called so, but `text`."""
+    """Return the only `ClassLabel` besides the column `text`, else a column called a label with strings or integers."""
     from datasets import ClassLabel, Value
 
     features = {column: feature for column, feature in features.items() if column != text}
@@ -139,10 +149,10 @@ def label_column(features: Any, text: str) -> str | None:
 
 
 def binary(column: Any) -> list[bytes | None]:
-    """A column of strings as bytes, valid UTF-8 or not."""
+    """Return the values of a column of strings as bytes, which need not be valid UTF-8."""
     return column.cast("large_binary").to_pylist()
 
 
 def one_line(text: bytes) -> bytes:
-    """The text without newlines at its end, and with a space for each one inside it; cut where no line may go on."""
+    """Strip the text's final newlines, replace each inner one by a space, and bound its length."""
     return text.rstrip(b"\r\n")[: 3 * LINE_LIMIT].replace(b"\r\n", b" ").replace(b"\n", b" ")

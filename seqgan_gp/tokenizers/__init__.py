@@ -1,8 +1,8 @@
-"""From lines of text to rows of symbols, and back.
+"""Tokenizers turn lines of text into rows of symbols, and back.
 
-A tokenizer turns each line into its first `length` symbols, ids from 0 to `size` - 1, filled up with PAD. PAD
-stands for no text at all, so it can never be confused with a character of the data. Four kinds: "byte", "char"
-(code points), and "bpe" and "unigram" (pieces of words, by SentencePiece, with bytes for rare characters).
+A row holds the first `length` symbols of a line, ids from 0 to `size` - 1, padded with PAD. No text encodes to PAD, so
+padding is never confused with a character of the data. There are four kinds: "byte", "char" (code points), and "bpe"
+and "unigram" (subwords by SentencePiece, with bytes for rare characters).
 """
 
 import json
@@ -35,14 +35,14 @@ from seqgan_gp.tokenizers.characters import (
 
 
 def train(kind: str, blocks: Iterable[bytes], vocab_size: int | None, length: int) -> Tokenizer:
-    """Make a tokenizer for lines of text; the same lines and options give the same one.
+    """Train a tokenizer on lines of text. Equal lines and options give equal tokenizers.
 
     Args:
         kind: one of `choices.TOKENIZERS`.
-        blocks: whole lines of UTF-8, each block ending with a newline.
-        vocab_size: symbols at most ("char", which keeps the most frequent) or exactly ("bpe", "unigram"), PAD and
-            UNK included; None for the default of the kind.
-        length: the symbols of a row; "char" counts only what such rows hold.
+        blocks: blocks of whole lines of UTF-8.
+        vocab_size: the largest number of symbols ("char", which keeps the most frequent) or the exact number ("bpe",
+            "unigram"), PAD and UNK included; None for the default of the kind.
+        length: symbols per row; "char" counts only the first `length` symbols of each line.
 
     Raises:
         UsageError: the kind is unknown, or `vocab_size` or `length` do not fit it or the data.
@@ -62,7 +62,7 @@ def train(kind: str, blocks: Iterable[bytes], vocab_size: int | None, length: in
 
 
 def load(folder: Path) -> Tokenizer:
-    """The tokenizer that `save` wrote.
+    """Return the tokenizer that `save` wrote.
 
     Raises:
         CheckpointError: its files are missing or damaged.

@@ -1,4 +1,4 @@
-"""What a tokenizer is, and its limits."""
+"""`Tokenizer`, and the limits of tokenizers."""
 
 import hashlib
 import json
@@ -16,19 +16,19 @@ PAD = 0
 UNK = 1
 FORMAT = 1
 ABOUT_FILE, MODEL_FILE = "tokenizer.json", "tokenizer.model"
-ABOUT_LIMIT, MODEL_LIMIT = 1 << 20, 1 << 26  # bytes; larger files are not ours
+ABOUT_LIMIT, MODEL_LIMIT = 1 << 20, 1 << 26  # bytes; `save` writes no larger files
 
 
 class Tokenizer(ABC):
-    """Rows of symbols for lines of text.
+    """Encodes lines of text as rows of symbols, and decodes them.
 
     Attributes:
         kind: one of `choices.TOKENIZERS`.
-        size: how many symbols there are, PAD and the unknown symbol included: V.
-        unk: the id that stands for a symbol outside the vocabulary, or None where nothing is outside.
-        dtype: of rows, uint8 or uint16.
-        unit: what n-grams are made of, see `symbols`: "bytes" or "code points".
-        symbol_count: an upper bound of what `symbols` returns, exclusive.
+        size: V, the number of symbols, PAD and the unknown symbol included.
+        unk: the id of symbols outside the vocabulary, None if every text can be encoded.
+        dtype: the dtype of rows, uint8 or uint16.
+        unit: the unit that n-grams are scored in, see `symbols`: "bytes" or "code points".
+        symbol_count: exclusive upper bound of the values of `symbols`.
     """
 
     kind: str
@@ -42,26 +42,26 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode_block(self, block: bytes, length: int) -> np.ndarray:
-        """The first `length` symbols of each line of a block, which ends with a newline: (lines, length)."""
+        """Return the first `length` symbols of each line of a block: (lines, length)."""
 
     @abstractmethod
     def decode(self, ids: np.ndarray) -> list[str]:
-        """The text of each row of (N, L) ids, which ends at the first PAD; without newlines."""
+        """Return the text of each row of ids (N, L). It ends at the first PAD, and holds no newline."""
 
     def canonical(self, ids: np.ndarray) -> np.ndarray:
-        """The rows (N, L) with PAD in place of everything after the first PAD, as in rows of real text."""
+        """Return the rows (N, L) with every id after the first PAD replaced by PAD, as in rows of real text."""
         return np.where(np.logical_or.accumulate(ids == PAD, axis=1), PAD, ids).astype(self.dtype)
 
     def symbols(self, ids: np.ndarray) -> np.ndarray:
-        """The rows (N, L) as (N, L') uint32 whose n-grams are scored: here the ids as they are."""
+        """Return the symbols (N, L') uint32 whose n-grams are scored: the ids, unless a subclass decodes them."""
         return ids.astype(np.uint32)
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """What `tokenizer.json` holds: everything that encoding and decoding depend on."""
+        """Return the content of `tokenizer.json`: everything that encoding and decoding depend on."""
 
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal: tokenizers of one fingerprint encode and decode alike."""
+        """Return a SHA-256 in hexadecimal. Tokenizers of equal fingerprints encode and decode alike."""
         return hashlib.sha256(json.dumps(self.about(), sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> list[str]:
@@ -71,7 +71,11 @@ class Tokenizer(ABC):
 
 
 def checked_vocab_size(kind: str, vocab_size: int | None) -> int:
-    """The size to use for a kind of tokenizer, or UsageError."""
+    """Return the vocabulary size to use, the kind's default for None.
+
+    Raises:
+        UsageError: the kind is unknown, or the size does not fit it.
+    """
     if kind not in TOKENIZERS:
         raise UsageError(f"{named('tokenizer', kind)} is unknown: choose one of {', '.join(TOKENIZERS)}")
     if vocab_size is None:
@@ -87,12 +91,12 @@ def checked_vocab_size(kind: str, vocab_size: int | None) -> int:
 
 
 def check_length(length: int) -> None:
-    """Refuse a row length that is out of range."""
+    """Raise UsageError if a row length is out of range."""
     if not 1 <= length <= MAX_LENGTH:
         raise UsageError(f"{named('seq_len', length)} must be between 1 and {MAX_LENGTH}")
 
 
-def text_lengths(ids: np.ndarray) -> np.ndarray:
-    """The number of symbols before the first PAD of each row (N, L): (N,)."""
-    padding = ids == PAD
+def text_lengths(ids: np.ndarray, pad: int = PAD) -> np.ndarray:
+    """Return the number of symbols before the first `pad` of each row (N, L): (N,)."""
+    padding = ids == pad
     return np.where(padding.any(axis=1), padding.argmax(axis=1), ids.shape[1])

@@ -10,7 +10,7 @@ from seqgan_gp.tokenizers.base import FORMAT, PAD, UNK, Tokenizer, text_lengths
 
 
 class ByteTokenizer(Tokenizer):
-    """The 256 bytes of UTF-8; PAD is the byte 0, which text never holds (sources refuse it)."""
+    """The 256 values of a byte, for UTF-8. PAD is the byte 0, which sources refuse in text."""
 
     kind = "byte"
     unit = "bytes"
@@ -25,7 +25,7 @@ class ByteTokenizer(Tokenizer):
         return rows
 
     def decode(self, ids: np.ndarray) -> list[str]:
-        """See `Tokenizer`; wrong UTF-8 becomes U+FFFD, a newline becomes a space."""
+        """See `Tokenizer`. Invalid UTF-8 becomes U+FFFD, and a newline a space."""
         values = np.where(ids == NEWLINE, ord(" "), ids).astype(np.uint8)
         return joined(values, text_lengths(ids)).tobytes().decode(errors="replace").split("\n")[:-1]
 
@@ -35,7 +35,7 @@ class ByteTokenizer(Tokenizer):
 
 
 class CharTokenizer(Tokenizer):
-    """Code points: PAD, UNK, then `vocabulary`, (V - 2) different code points."""
+    """Code points. The symbols are PAD, UNK and the V - 2 distinct code points of `vocabulary`."""
 
     kind = "char"
     unk = UNK
@@ -46,14 +46,14 @@ class CharTokenizer(Tokenizer):
         self.code_points = np.concatenate(([ord(" "), 0xFFFD], vocabulary)).astype("<u4")
         self.ids = np.full(END, UNK, self.dtype)
         self.ids[vocabulary] = np.arange(2, self.size)
-        self.ids[NEWLINE] = PAD  # `first_code_points` fills up with newlines
+        self.ids[NEWLINE] = PAD  # `first_code_points` pads with newlines
 
     def encode_block(self, block: bytes, length: int) -> np.ndarray:
         """See `Tokenizer`."""
         return self.ids[first_code_points(block, length)]
 
     def decode(self, ids: np.ndarray) -> list[str]:
-        """See `Tokenizer`; an unknown symbol becomes U+FFFD."""
+        """See `Tokenizer`. UNK becomes U+FFFD."""
         values = self.code_points[ids]
         return joined(values, text_lengths(ids)).tobytes().decode("utf-32-le").split("\n")[:-1]
 
@@ -63,7 +63,11 @@ class CharTokenizer(Tokenizer):
 
 
 def checked_vocabulary(values: Any) -> np.ndarray:
-    """The vocabulary of a `CharTokenizer`, from JSON."""
+    """Return the vocabulary of a `CharTokenizer` that was read from JSON.
+
+    Raises:
+        ValueError: it is not a list of distinct code points that can occur in a line.
+    """
     if not isinstance(values, list) or not all(type(value) is int for value in values):
         raise ValueError("its vocabulary is not a list of code points")
     vocabulary = np.array(values, np.int64)
@@ -76,13 +80,13 @@ def checked_vocabulary(values: Any) -> np.ndarray:
 
 
 def count_code_points(block: bytes, length: int, frequency: np.ndarray) -> None:
-    """Add to `frequency` (END,) how often each code point is among the first `length` of the lines of a block."""
+    """Add the counts of the first `length` code points of each line of a block to `frequency` (END,)."""
     found = np.bincount(first_code_points(block, length).ravel())
     frequency[: found.size] += found
 
 
 def most_frequent(frequency: np.ndarray, count: int) -> np.ndarray:
-    """The code points that are most frequent; of equals, the smaller one first."""
+    """Return the `count` most frequent code points. Among equally frequent ones the smaller comes first."""
     present = np.flatnonzero(frequency)
-    present = present[present != NEWLINE]  # which fills up
+    present = present[present != NEWLINE]  # padding
     return present[np.argsort(-frequency[present], kind="stable")][:count]

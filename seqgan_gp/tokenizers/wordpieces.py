@@ -1,6 +1,6 @@
-"""Tokenizers of word pieces, byte pair encoding and unigram, by SentencePiece.
+"""Subword tokenizers by SentencePiece: byte pair encoding and unigram.
 
-Encoding loses nothing: spaces, tabs and characters outside the vocabulary (as bytes) come back as they were.
+Encoding is lossless: spaces and tabs are kept, and characters outside the vocabulary are encoded as bytes.
 """
 
 import hashlib
@@ -24,23 +24,23 @@ from seqgan_gp.tokenizers.base import (
     text_lengths,
 )
 
-PIECE_CHARS = 16  # a SentencePiece piece is at most this long
-SENTENCE_CHARS = 1000  # longer lines are divided for training, because SentencePiece drops long ones silently
-SAMPLE_CHARS = 10_000_000  # what SentencePiece is trained on at most
+PIECE_CHARS = 16  # longest piece, in characters
+SENTENCE_CHARS = 1000  # longer lines are divided for training, because SentencePiece silently drops long ones
+SAMPLE_CHARS = 10_000_000  # largest training sample of SentencePiece
 SAMPLE_LINES = 4_000_000
 PROBE_LINES = 10_000
 ESCAPE = "\x1a"
-SPACE_MARK = "▁"  # SentencePiece writes a space so, and cannot tell a real one from it
-# Never part of a piece: what SentencePiece keeps for itself, what names its bytes, and our escape.
+SPACE_MARK = "▁"  # SentencePiece's mark for a space, which it does not distinguish from this character in text
+# Never within a piece: characters that SentencePiece reserves, its names of bytes, and our escape.
 RESERVED = re.compile(f"[\\0\t{SPACE_MARK}▅{ESCAPE}]|<0x[0-9A-F]{{2}}>")
-UNPRINTED = str.maketrans("\n\0", "  ")  # a generator may well write them, but they cannot stand in a line
+UNPRINTED = str.maketrans("\n\0", "  ")  # a generator may emit them, but a line cannot hold them
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Pieces of words: PAD, UNK (never encoded), the 256 bytes, then the pieces that were learnt.
+    """Subwords. The symbols are PAD, UNK (which no text encodes to), the 256 bytes, and the learnt pieces.
 
     Attributes:
-        max_chars: the columns of `symbols`: 99 of 100 lines are no longer than that many code points.
+        max_chars: number of columns of `symbols`; 99 of 100 lines have at most so many code points.
     """
 
     unk = UNK
@@ -58,7 +58,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode_block(self, block: bytes, length: int) -> np.ndarray:
         """See `Tokenizer`."""
-        enough = PIECE_CHARS * (length + 4)  # the last few pieces may change where a text is cut
+        enough = PIECE_CHARS * (length + 4)  # cutting a text may change its last few pieces
         texts = [line[:enough] for line in escaped(block.decode()).split("\n")[:-1]]
         rows = np.full((len(texts), length), PAD, self.dtype)
         for row, ids in zip(rows, self.processor.encode(texts), strict=True):
@@ -66,13 +66,13 @@ class SentencePieceTokenizer(Tokenizer):
         return rows
 
     def decode(self, ids: np.ndarray) -> list[str]:
-        """See `Tokenizer`; wrong UTF-8 and UNK become U+FFFD, a newline becomes a space."""
+        """See `Tokenizer`. Invalid UTF-8 and UNK become U+FFFD, and a newline a space."""
         pieces = [row[:end] for row, end in zip(ids.tolist(), text_lengths(ids), strict=True)]
         texts = self.processor.decode(pieces) if pieces else []
         return [unescaped(text).translate(UNPRINTED) for text in texts]
 
     def symbols(self, ids: np.ndarray) -> np.ndarray:
-        """The code points of the text of each row, cut or filled up with END: (N, max_chars) uint32."""
+        """Return the code points of each row's text, cut or padded with END: (N, max_chars) uint32."""
         return code_rows("".join(text + "\n" for text in self.decode(ids)).encode(), self.max_chars)
 
     def about(self) -> dict[str, Any]:
@@ -87,14 +87,18 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 def train_pieces(kind: str, blocks: Iterable[bytes], vocab_size: int, length: int) -> SentencePieceTokenizer:
-    """Learn the pieces of a corpus; see `tokenizer.train`."""
+    """Train a tokenizer on the lines of blocks, see `tokenizers.train`."""
     lines = evenly_sampled((line for block in blocks for line in block.decode().split("\n")[:-1]), SAMPLE_CHARS)
     model = train_sentencepiece(kind, vocab_size, sentences(lines))
     return SentencePieceTokenizer(kind, model, usual_chars(model, lines, length))
 
 
 def checked_pieces(about: dict[str, Any], model: bytes) -> SentencePieceTokenizer:
-    """The `SentencePieceTokenizer` that `about` describes."""
+    """Return the `SentencePieceTokenizer` that `about` describes.
+
+    Raises:
+        ValueError: the model does not fit its description, or was not trained by this program.
+    """
     kind, max_chars = about["kind"], about["max_chars"]
     if kind not in TOKENIZERS or type(max_chars) is not int or not 1 <= max_chars <= PIECE_CHARS * MAX_LENGTH:
         raise ValueError("its description is not one of ours")
@@ -105,14 +109,14 @@ def checked_pieces(about: dict[str, Any], model: bytes) -> SentencePieceTokenize
     ours = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id()) == (PAD, UNK, -1, -1)
     if not ours or tokenizer.size > MAX_VOCAB_SIZE or not all(map(processor.is_byte, range(2, 258))):
         raise ValueError("its special symbols are not ours")
-    # A piece is written for each symbol that is drawn: long ones would turn a few samples into gigabytes of text.
+    # Each sampled symbol writes a piece: long pieces would turn a few samples into gigabytes of text.
     if any(len(processor.id_to_piece(i)) > PIECE_CHARS for i in range(258, tokenizer.size)):
         raise ValueError(f"it has pieces of more than {PIECE_CHARS} characters")
     return tokenizer
 
 
 def sentences(lines: Iterable[str]) -> Iterator[str]:
-    """The texts that SentencePiece may learn from: parts of lines, short and free of what is RESERVED."""
+    """Yield the training texts of SentencePiece: segments of lines, short and without RESERVED characters."""
     for line in lines:
         for text in RESERVED.split(line):
             for start in range(0, len(text), SENTENCE_CHARS):
@@ -120,9 +124,9 @@ def sentences(lines: Iterable[str]) -> Iterator[str]:
 
 
 def evenly_sampled(lines: Iterable[str], max_chars: int) -> list[str]:
-    """Every line, or every second, fourth, eighth ... one, so that they have at most `max_chars` characters.
+    """Return every line, or every 2nd, 4th, 8th, ..., so that they have at most `max_chars` characters together.
 
-    And no more than SAMPLE_LINES, which take memory even where they are empty.
+    There are at most SAMPLE_LINES, because even empty lines take memory.
     """
     kept: list[str] = []
     step, chars = 1, 0
@@ -138,7 +142,11 @@ def evenly_sampled(lines: Iterable[str], max_chars: int) -> list[str]:
 
 
 def train_sentencepiece(kind: str, vocab_size: int, texts: Iterator[str]) -> bytes:
-    """A SentencePiece model that reproduces every text exactly."""
+    """Train a SentencePiece model that encodes every text losslessly.
+
+    Raises:
+        UsageError: the vocabulary size does not fit the texts.
+    """
     import sentencepiece
 
     model = io.BytesIO()
@@ -154,14 +162,14 @@ def train_sentencepiece(kind: str, vocab_size: int, texts: Iterator[str]) -> byt
             unk_id=UNK,
             bos_id=-1,
             eos_id=-1,
-            pad_piece=f"{ESCAPE}pad",  # not "<pad>", which may stand in the data
+            pad_piece=f"{ESCAPE}pad",  # "<pad>" may occur in the data
             unk_piece=f"{ESCAPE}unk",
             unk_surface="\ufffd",
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
             add_dummy_prefix=False,
             max_sentence_length=4 * SENTENCE_CHARS,  # bytes
-            num_threads=1,  # several threads add floating-point numbers in any order
+            num_threads=1,  # threads would add floating-point numbers in a random order
             minloglevel=3,
         )
     except RuntimeError as error:
@@ -170,7 +178,7 @@ def train_sentencepiece(kind: str, vocab_size: int, texts: Iterator[str]) -> byt
 
 
 def training_failure(kind: str, vocab_size: int, message: str) -> str:
-    """SentencePiece's message in our words."""
+    """Translate an error message of SentencePiece into one for users."""
     size, of_kind = named("vocab_size", vocab_size), named("tokenizer", kind)
     if most := re.search(r"too high .* value <= (\d+)", message):
         return f"{size} is too large for {of_kind} on this data: at most {most[1]}"
@@ -180,7 +188,7 @@ def training_failure(kind: str, vocab_size: int, message: str) -> str:
 
 
 def usual_chars(model: bytes, lines: list[str], length: int) -> int:
-    """How many code points suffice for 99 of 100 lines, cut at `length` pieces."""
+    """Return a number of code points that 99 of 100 lines do not exceed when they are cut at `length` pieces."""
     tokenizer = SentencePieceTokenizer("bpe", model, max_chars=1)
     probe = lines[:: max(1, len(lines) // PROBE_LINES)]
     ids = tokenizer.encode_block("".join(line + "\n" for line in probe).encode(), length)
@@ -188,10 +196,10 @@ def usual_chars(model: bytes, lines: list[str], length: int) -> int:
 
 
 def escaped(text: str) -> str:
-    """The text without SPACE_MARK, which SentencePiece would read back as a space."""
+    """Escape SPACE_MARK, which SentencePiece would decode as a space."""
     return text.replace(ESCAPE, ESCAPE * 2).replace(SPACE_MARK, ESCAPE + "_")
 
 
 def unescaped(text: str) -> str:
-    """The inverse of `escaped`; a generator may write an ESCAPE that escapes nothing, which stays."""
+    """Invert `escaped`. An ESCAPE that escapes nothing, as a generator may emit, is kept."""
     return re.sub(f"{ESCAPE}([{ESCAPE}_])", lambda m: SPACE_MARK if m[1] == "_" else ESCAPE, text)

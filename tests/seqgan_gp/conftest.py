@@ -4,7 +4,6 @@ import pytest
 
 import gan_core.storage.sealed
 from gan_core.runtime import pool
-from seqgan_gp.sources import open as sources
 from seqgan_gp.sources.base import Source
 
 
@@ -21,9 +20,9 @@ def readings(monkeypatch):
     passes = []
     numbered_blocks = Source.numbered_blocks
 
-    def counted(self, part=None):
+    def counted(self, chunk=None):
         passes.append(self.description)
-        return numbered_blocks(self, part)
+        return numbered_blocks(self, chunk)
 
     monkeypatch.setattr(Source, "numbered_blocks", counted)
     return passes
@@ -31,12 +30,11 @@ def readings(monkeypatch):
 
 @pytest.fixture
 def divided(monkeypatch):
-    """Divide sources into parts of about so many bytes, for so many processes."""
+    """Divide sources into chunks of about so many bytes, for so many processes."""
 
     def dividing(size, processes=1):
-        monkeypatch.setattr(sources, "PART", size)
-        monkeypatch.setattr("seqgan_gp.sources.hub.PART", size)
-        monkeypatch.setattr("seqgan_gp.sources.parquet.PART", size)
+        for module in ("files", "hub", "parquet"):
+            monkeypatch.setattr(f"seqgan_gp.sources.{module}.CHUNK", size)
         monkeypatch.setattr(pool, "processors", lambda: processes)
 
     dividing(1 << 26)

@@ -1,16 +1,22 @@
 """The paper's networks, to the letter."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 from gan_core.errors import UsageError
+from gan_core.evaluation.metrics import import_all
 from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import ScoringCritic
 from gan_core.recipes.plan import settle
-from seqgan_gp.networks.wgan_gp import Generator, ResBlock, Trunk, initialise
+from seqgan_gp import networks
+from seqgan_gp.networks import base
+from seqgan_gp.networks.base import Shape, initialise, make_network
+from seqgan_gp.networks.wgan_gp import ResBlock
 from seqgan_gp.settings import TEXT
 
 
@@ -20,9 +26,21 @@ def parameters(net):
 
 def paper(symbols=100):
     s = settle(TEXT, {"preset": "paper"}).settings(TEXT)
-    generator = Generator(s.z_dim, symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
-    trunk = Trunk(symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
-    return generator, ScoringCritic(trunk, trunk.features, {})
+    network = make_network(s.arch, shape(symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale))
+    trunk, features = network.trunk()
+    return network.generator(s.z_dim), ScoringCritic(trunk, features, {})
+
+
+def shape(symbols, length, width, depth, kernel=5, scale=0.3):
+    return Shape(symbols=symbols, length=length, width=width, depth=depth, kernel=kernel, res_scale=scale)
+
+
+def generator_of(inputs, *sizes):
+    return make_network("wgan-gp", shape(*sizes)).generator(inputs)
+
+
+def trunk_of(*sizes):
+    return make_network("wgan-gp", shape(*sizes)).trunk()[0]
 
 
 def test_parameters_of_the_paper():
@@ -86,9 +104,9 @@ def test_initialisation_of_the_authors():
 
 def test_torchs_initialisation_is_left_alone_and_differs():
     torch.manual_seed(0)
-    untouched = Generator(8, 5, 4, 64, 1)
+    untouched = generator_of(8, 5, 4, 64, 1)
     torch.manual_seed(0)
-    net = Generator(8, 5, 4, 64, 1)
+    net = generator_of(8, 5, 4, 64, 1)
     initialise(net, "torch")
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), untouched.parameters(), strict=True))
     initialise(net, "paper")
@@ -104,10 +122,10 @@ def test_even_kernels_are_refused():
 def test_the_trunk_takes_the_planes_of_labels():
     """More channels behind the symbols, one-hot by label at every position: a shift of the first convolution."""
     torch.manual_seed(0)
-    trunk = Trunk(7 + 3, 9, 4, 1)
+    trunk = trunk_of(7 + 3, 9, 4, 1)
     critic = ScoringCritic(trunk, trunk.features, {}, labels=ConcatEntry(3))
     x, y = torch.rand(4, 7, 9), torch.tensor([2, 0, 2, -1])
-    plain = Trunk(7, 9, 4, 1)
+    plain = trunk_of(7, 9, 4, 1)
     plain.blocks.load_state_dict(trunk.blocks.state_dict())
     for i, label in enumerate(y.tolist()):
         with torch.no_grad():
@@ -119,7 +137,7 @@ def test_the_trunk_takes_the_planes_of_labels():
 
 @pytest.mark.parametrize("init", ["paper", "torch"])
 def test_the_embedding_of_a_projection_stays_glorot_uniform(init):
-    trunk = Trunk(7, 16, 32, 1)
+    trunk = trunk_of(7, 16, 32, 1)
     critic = ScoringCritic(trunk, trunk.features, {}, labels=ProjectionEntry(10, trunk.features))
     initialise(critic, init)
     weight, std = critic.labels.embed.weight.detach(), math.sqrt(2 / (10 + trunk.features))
@@ -129,7 +147,7 @@ def test_the_embedding_of_a_projection_stays_glorot_uniform(init):
 
 @pytest.mark.parametrize(("length", "width", "depth", "kernel"), [(1, 4, 0, 1), (7, 3, 1, 3), (64, 8, 2, 7)])
 def test_other_sizes(length, width, depth, kernel):
-    generator, trunk = Generator(5, 9, length, width, depth, kernel), Trunk(9, length, width, depth, kernel)
+    generator, trunk = generator_of(5, 9, length, width, depth, kernel), trunk_of(9, length, width, depth, kernel)
     x = generator(torch.randn(2, 5))
     assert x.shape == (2, 9, length) and trunk(x).shape == (2, width * length)
 
@@ -139,7 +157,7 @@ def test_other_sizes(length, width, depth, kernel):
 def test_the_form_of_a_compiled_step_is_the_same_function(kernel, autocast, monkeypatch):
     """Sequences as columns of one map, and in float32 convolutions by fewer products."""
     length = 10
-    generator, trunk = Generator(4, 7, length, 16, 2, kernel), Trunk(7, length, 16, 2, kernel)
+    generator, trunk = generator_of(4, 7, length, 16, 2, kernel), trunk_of(7, length, 16, 2, kernel)
     z = torch.randn(3, 4)
 
     def gradients():
@@ -155,3 +173,74 @@ def test_the_form_of_a_compiled_step_is_the_same_function(kernel, autocast, monk
     for found, value in zip(gradients(), expected, strict=True):
         size = torch.linalg.vector_norm(value.float())
         assert torch.linalg.vector_norm(found.float() - value.float()) < (0.05 if autocast else 1e-5) * size
+
+
+PLANTED = '''
+"""A network to try."""
+
+from torch import nn
+
+from gan_core.parts.fields import option
+from seqgan_gp import networks
+from seqgan_gp.networks import base
+from seqgan_gp.networks.base import TextNetwork
+
+
+class Flat(TextNetwork, name="flat"):
+    """One linear layer."""
+
+    scale: float = option(2.0, "factor of the logits", above=0.0)
+
+    def generator(self, inputs):
+        size = self.shape.symbols * self.shape.length
+        return nn.Sequential(nn.Linear(inputs, size), nn.Unflatten(1, (-1, self.shape.length)), nn.Softmax(1))
+
+    def trunk(self, more=0):
+        return nn.Flatten(), (self.shape.symbols + more) * self.shape.length
+'''
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """The folder of a network that belongs to the folder of networks."""
+    (tmp_path / "flat.py").write_text(PLANTED)
+    import_all(networks)  # before the table is copied: a module registers only once
+    monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
+    monkeypatch.setattr(base, "NETWORKS", dict(base.NETWORKS))
+    yield tmp_path
+    sys.modules.pop("seqgan_gp.networks.flat", None)
+
+
+def test_the_choices_of_arch_are_the_registered_networks():
+    import_all(networks)
+    assert set(networks.ARCHS) == set(base.NETWORKS)
+    with pytest.raises(UsageError, match="--arch lstm does not exist: choose from wgan-gp"):
+        make_network("lstm", shape(5, 4, 3, 1))
+
+
+def test_a_network_is_one_file(planted):
+    assert networks.declared(planted) == ("flat",)
+    network = make_network("flat", shape(5, 4, 3, 1), {"scale": 3.0})
+    assert network.scale == 3.0 and make_network("flat", shape(5, 4, 3, 1)).scale == 2.0
+    assert [field.name for field in network.options()] == ["scale"]
+    x = network.generator(8)(torch.randn(2, 8))
+    assert x.shape == network.decoder(8)(torch.randn(2, 8)).shape == (2, 5, 4)
+    torch.testing.assert_close(x.sum(1), torch.ones(2, 4))
+    assert network.trunk(3)[1] == 32
+    with pytest.raises(UsageError, match="--arch flat has no option rate: it has scale"):
+        make_network("flat", shape(5, 4, 3, 1), {"rate": 1})
+    with pytest.raises(UsageError, match="--arch wgan-gp has no option scale: it has none"):
+        make_network("wgan-gp", shape(5, 4, 3, 1), {"scale": 1})
+
+
+def test_two_networks_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two text networks are called 'wgan-gp': WganGp and Again"):
+
+        class Again(base.TextNetwork, name="wgan-gp"):
+            pass
+
+
+def test_choices_come_without_torch():
+    code = "import sys, seqgan_gp.networks as n; assert n.ARCHS == ('wgan-gp',); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

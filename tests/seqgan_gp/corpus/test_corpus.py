@@ -88,10 +88,10 @@ class TestRows:
         whole = prepare(str(file))
         shutil.rmtree(file.parent / "cache")
         monkeypatch.setattr(preparation, "CELLS", 32 * 7)
-        parts = prepare(str(file))
-        assert (parts.train == whole.train).all()
-        assert (parts.heldout == whole.heldout).all()
-        assert parts.counts == whole.counts
+        chunks = prepare(str(file))
+        assert (chunks.train == whole.train).all()
+        assert (chunks.heldout == whole.heldout).all()
+        assert chunks.counts == whole.counts
 
     def test_long_rows_of_short_lines_take_little_memory(self, tmp_path, cache):
         path = tmp_path / "f"

@@ -58,13 +58,13 @@ class TestRows:
         np.testing.assert_array_equal(rows.astype(np.int64) @ np.ones(3, int), whole.sum(1))
         assert rows.tolist() == whole.tolist()
 
-    def test_a_slice_of_one_part_is_no_copy(self):
-        parts = [np.zeros((3, 2)), np.ones((4, 2))]
-        assert np.shares_memory(JoinedRows(parts)[3:6], parts[1])
+    def test_a_slice_of_one_array_is_no_copy(self):
+        arrays = [np.zeros((3, 2)), np.ones((4, 2))]
+        assert np.shares_memory(JoinedRows(arrays)[3:6], arrays[1])
 
 
 class TestCorpus:
-    def test_is_its_parts_one_after_the_other(self, two):
+    def test_is_its_sources_one_after_the_other(self, two):
         a, b = two
         whole, first = prepare(f"{a},{b}"), prepare(a)
         second = prepare(b, fixed_tokenizer=first.tokenizer)
@@ -95,7 +95,7 @@ class TestCorpus:
 
     def test_nothing_is_copied(self, two):
         whole = prepare(",".join(two))
-        assert all(isinstance(part, np.memmap) for part in (*whole.train.parts, *whole.heldout.parts))
+        assert all(isinstance(rows, np.memmap) for rows in (*whole.train.arrays, *whole.heldout.arrays))
 
     def test_labels(self, tmp_path):
         a = write(tmp_path / "a.txt", [f"{'xz'[n % 2]}\tline {n} of a" for n in range(400)])

@@ -62,13 +62,13 @@ class TestLarge:
         source = open_source(str(path))
         end = path.stat().st_size
         assert end > 1 << 31 and source.size == end
-        parts = source.parts()
-        assert [round(start / (1 << 30), 5) for start, _ in parts] == [0, 1, 2] and parts[-1][1] == end
+        chunks = source.chunks()
+        assert [round(start / (1 << 30), 5) for start, _ in chunks] == [0, 1, 2] and chunks[-1][1] == end
         assert list(source.blocks(((3 << 30) + 1, end))) == [b"last but one\nlast\n"]
         assert source.position == end
-        for part in parts[0], parts[2]:
+        for chunk in chunks[0], chunks[2]:
             with pytest.raises(DataError, match=r"line [23] holds a NUL"):
-                list(source.blocks(part))
+                list(source.blocks(chunk))
 
     def test_hashes_take_little_memory(self):
         """8 bytes a row in the end, and not 8 a symbol on the way."""

@@ -1,4 +1,4 @@
-"""Preparation in parts: the same corpus however it is divided, and by however many processes."""
+"""Preparation in chunks: the same corpus however it is divided, and by however many processes."""
 
 import gzip
 import hashlib
@@ -23,12 +23,11 @@ from gan_core.storage import hub
 from seqgan_gp.corpus import preparation
 from seqgan_gp.corpus.corpus import prepare
 from seqgan_gp.corpus.preparation import read_lines
-from seqgan_gp.sources import cleaning
-from seqgan_gp.sources import open as sources
+from seqgan_gp.sources import cleaning, files
 from seqgan_gp.sources.labelled import open_labelled
 from seqgan_gp.sources.open import open_source
+from tests.seqgan_gp.chunks import PREPARE, by_file, texts, write, written
 from tests.seqgan_gp.corpus.test_corpus import sentences
-from tests.seqgan_gp.parts import PREPARE, by_file, texts, write, written
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -39,51 +38,51 @@ GOOD = st.lists(st.tuples(TEXTS | LONG, ENDS).map(b"".join), max_size=12).map(b"
 TORN = st.lists(st.tuples(TEXTS | LONG | st.just(b"\xe9"), ENDS).map(b"".join), max_size=12).map(b"".join)
 
 
-class TestParts:
+class TestChunks:
     @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(TORN, min_size=1, max_size=4), st.integers(1, 40), st.sampled_from([6, 9, 1 << 20]))
     def test_are_all_of_the_source(self, tmp_path, divided, contents, size, limit):
-        """In order, each line once, counted once, of the file it is from; parts, pieces and lines are tiny."""
+        """In order, each line once, counted once, of the file it is from; chunks, pieces and lines are tiny."""
         spec = write(tmp_path / "data", [*contents, b"end"])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cleaning, "LINE_LIMIT", limit)
             whole = open_source(spec, "replace")
             lines = list(whole.numbered_blocks())
             divided(size)
-            patch.setattr(sources, "PIECE", max(3, size - 3))  # a byte order mark is in one piece
+            patch.setattr(files, "PIECE", max(3, size - 3))  # a byte order mark is in one piece
             source, found, counts = open_source(spec, "replace"), [], Counter()
-            parts = source.parts()
-            for part in parts:
-                found += source.numbered_blocks(part)
+            chunks = source.chunks()
+            for chunk in chunks:
+                found += source.numbered_blocks(chunk)
                 counts += source.counts
-                assert part[0] <= source.position <= part[1]
+                assert chunk[0] <= source.position <= chunk[1]
         assert by_file(found) == by_file(lines) and counts == whole.counts
-        assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])]
-        assert parts[-1][1] == source.size and all(start < end for start, end in parts)
+        assert [start for start, _ in chunks] == [0, *(end for _, end in chunks[:-1])]
+        assert chunks[-1][1] == source.size and all(start < end for start, end in chunks)
 
     def test_are_of_about_one_size(self, tmp_path, divided):
         path = tmp_path / "f"
         path.write_text("0123456\n" * 1000)
         for size, number in ((100_000, 1), (8000, 1), (6000, 1), (5000, 2), (1000, 8), (8, 1000), (3, 1000)):
             divided(size)
-            parts = open_source(str(path)).parts()
-            assert len(parts) == number
-            assert max(end - start for start, end in parts) <= 1.5 * max(size, 8) + 8
+            chunks = open_source(str(path)).chunks()
+            assert len(chunks) == number
+            assert max(end - start for start, end in chunks) <= 1.5 * max(size, 8) + 8
         small = write(tmp_path / "small", [b"0123456\n"] * 100)
         divided(200)
-        assert 5 < len(open_source(small).parts()) < 10  # small files share a part
+        assert 5 < len(open_source(small).chunks()) < 10  # small files share a chunk
 
     def test_a_line_longer_than_parts(self, tmp_path, divided):
         path = tmp_path / "f"
         path.write_text("a\n" + "b" * 5000 + "\nc\n")
         divided(10)
-        assert open_source(str(path)).parts() == [(0, 5003), (5003, 5005)]
+        assert open_source(str(path)).chunks() == [(0, 5003), (5003, 5005)]
 
     def test_what_is_packed_is_not_divided(self, tmp_path, divided):
         path = tmp_path / "f"
         path.write_bytes(gzip.compress(os.urandom(5000).hex().encode()))
         divided(10)
-        assert open_source(str(path)).parts() == [(0, path.stat().st_size)]
+        assert open_source(str(path)).chunks() == [(0, path.stat().st_size)]
 
     def test_rows_of_the_hub(self, monkeypatch, divided):
         datasets = importlib.import_module("datasets")
@@ -94,16 +93,16 @@ class TestParts:
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         divided(30_000)
         source = open_labelled("hf:x", "error", "auto")
-        parts = source.source.parts()
-        assert 2 < len(parts) <= 5 and parts[-1][1] == 5000
-        found = [list(source.blocks(part)) for part in parts]
+        chunks = source.source.chunks()
+        assert 2 < len(chunks) <= 5 and chunks[-1][1] == 5000
+        found = [list(source.blocks(chunk)) for chunk in chunks]
         assert texts(block for blocks in found for block, _ in blocks) == rows
         numbers = np.concatenate([labels for blocks in found for _, labels in blocks])
         places = source.in_order()[1]
         assert places[numbers].tolist() == [number % 3 for number in range(5000)]
         bare = open_labelled("hf:x", "error", "none").source
-        found = texts(block for part in bare.parts() for block in bare.blocks(part))
-        assert found == ["row 0", *rows[1:]] == texts(bare.blocks())  # a byte order mark begins a file, not a part
+        found = texts(block for chunk in bare.chunks() for block in bare.blocks(chunk))
+        assert found == ["row 0", *rows[1:]] == texts(bare.blocks())  # a byte order mark begins a file, not a chunk
 
 
 class TestSame:
@@ -114,8 +113,8 @@ class TestSame:
     def test_whatever_the_parts(self, tmp_path, cache, divided, contents, size, kind):
         spec = write(tmp_path / "data", [*contents, b"one\ntwo"])
         caches = []
-        for part in (1 << 26, size):
-            divided(part)
+        for chunk in (1 << 26, size):
+            divided(chunk)
             shutil.rmtree(cache, ignore_errors=True)
             prepare(spec, tokenizer=kind, seq_len=5, labels="none")
             caches.append(written(cache))
@@ -134,7 +133,7 @@ class TestSame:
         assert caches[0] == caches[1] == caches[2]
 
     def test_labels_that_are_met_in_another_order(self, tmp_path, cache, divided):
-        """Each part numbers them as it meets them; some meet only a few, or none."""
+        """Each chunk numbers them as it meets them; some meet only a few, or none."""
         path, caches = tmp_path / "f.txt", []
         text = "c\tone\nb\ttwo\n\tnone\n \n" + "a\tthree\n" * 20 + "b\tfour\nc\tfive\n\tsix\n" + "10\tseven\n"
         path.write_text(text * 3)
@@ -154,7 +153,7 @@ class TestSame:
         ("byte", "c0f7e93aaea687651dcc9368d84b05e31add349b980e1cbee1bba7fa85ff7135"),
     ])  # fmt: skip
     def test_as_it_always_was(self, divided, kind, digest):
-        """What a single process read from one end to the other, before there were parts."""
+        """What a single process read from one end to the other, before there were chunks."""
         divided(1_000_000)
         corpus = prepare("wordnet", tokenizer=kind)
         found = hashlib.sha256(corpus.train.tobytes() + corpus.heldout.tobytes() + corpus.train_labels.tobytes())
@@ -185,7 +184,7 @@ class TestSame:
     )
     @pytest.mark.parametrize("processes", [1, 2])
     def test_lines_have_their_numbers_in_messages(self, tmp_path, cache, divided, fault, labels, line, processes):
-        """In the third file, in a part that begins within it; and there is another fault in a later part."""
+        """In the third file, in a chunk that begins within it; and there is another fault in a later chunk."""
         good = b"a\tline\r\n" if labels == "tab" else b"a line\r\n"
         folder = write(tmp_path / "data", [good * 300, good * 200])
         path = tmp_path / "data" / "2.txt"

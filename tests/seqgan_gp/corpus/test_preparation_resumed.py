@@ -17,8 +17,8 @@ from seqgan_gp.corpus import preparation
 from seqgan_gp.corpus.corpus import prepare, row_hashes
 from seqgan_gp.corpus.preparation import Reading
 from seqgan_gp.sources.open import open_source
+from tests.seqgan_gp.chunks import PREPARE, chunks_of, wait_for, written
 from tests.seqgan_gp.corpus.test_corpus import sentences
-from tests.seqgan_gp.parts import PREPARE, parts_of, wait_for, written
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -42,7 +42,7 @@ class TestResumed:
 
     @pytest.fixture
     def begun(self, monkeypatch):
-        """How often a part was begun, by what was done to it; `begun.stop` ends it all at such a number."""
+        """How often a chunk was begun, by what was done to it; `begun.stop` ends it all at such a number."""
 
         class Begun(Counter):
             stop = (None, 0)
@@ -52,11 +52,11 @@ class TestResumed:
         def counting(what):
             done = getattr(Reading, what)
 
-            def count(self, part, advance):
+            def count(self, chunk, advance):
                 begun[what] += 1
                 if begun.stop == (what, begun[what]):
                     raise KeyboardInterrupt
-                done(self, part, advance)
+                done(self, chunk, advance)
 
             return count
 
@@ -66,19 +66,19 @@ class TestResumed:
 
     @pytest.mark.parametrize("stop", [("count", 1), ("count", 4), ("encode", 1), ("encode", 6)])
     def test_only_what_is_missing_is_done(self, file, cache, straight, begun, stop, capsys):
-        number = len(open_source(str(file)).parts())
+        number = len(open_source(str(file)).chunks())
         assert number > 8
         begun.clear()
         begun.stop = stop
         with pytest.raises(KeyboardInterrupt):
             prepare(str(file))
-        assert len(parts_of(cache)) == stop[1] - 1 + number * (stop[0] == "encode")
+        assert len(chunks_of(cache)) == stop[1] - 1 + number * (stop[0] == "encode")
         begun.stop = (None, 0)
         capsys.readouterr()
         prepare(str(file))
         assert begun == {"count": number + (stop[0] == "count"), "encode": number + (stop[0] == "encode")}
-        assert written(cache) == straight and not list(cache.glob("*.parts"))
-        told = f"goes on where it was interrupted, {stop[1] - 1} of {number} parts are finished"
+        assert written(cache) == straight and not list(cache.glob("*.chunks"))
+        told = f"goes on where it was interrupted, {stop[1] - 1} of {number} chunks are finished"
         assert (told in capsys.readouterr().err) == (stop[1] > 1)
 
     def test_progress_is_scorer_too(self, file, cache, straight, begun, monkeypatch, capsys):
@@ -93,13 +93,13 @@ class TestResumed:
         assert "vocabulary" not in err and "encode:   0%" not in err and "encode: 100%" in err
 
     @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "other"])
-    @pytest.mark.parametrize("name", ["rows.bin", "part.json", "manifest.json"])
+    @pytest.mark.parametrize("name", ["rows.bin", "chunk.json", "manifest.json"])
     def test_a_damaged_part_is_done_again(self, file, cache, straight, begun, name, damage):
         begun.clear()
         begun.stop = ("encode", 6)
         with pytest.raises(KeyboardInterrupt):
             prepare(str(file))
-        first, second = sorted(cache.glob(".*.parts/rows-*"))[1:3]
+        first, second = sorted(cache.glob(".*.chunks/rows-*"))[1:3]
         content = (first / name).read_bytes()
         (first / name).unlink()
         if damage == "cut":
@@ -122,16 +122,16 @@ class TestResumed:
         begun.stop = (None, 0)
         begun.clear()
         prepare(str(file))
-        assert begun["count"] == begun["encode"] == len(open_source(str(file)).parts())
-        assert parts_of(cache)  # of the source as it was: who knows
-        os.utime(next(cache.glob(".*.parts")), (0, time.time() - 8 * 24 * 3600))
+        assert begun["count"] == begun["encode"] == len(open_source(str(file)).chunks())
+        assert chunks_of(cache)  # of the source as it was: who knows
+        os.utime(next(cache.glob(".*.chunks")), (0, time.time() - 8 * 24 * 3600))
         prepare(str(file))
-        assert not parts_of(cache)
+        assert not chunks_of(cache)
 
-    def test_parts_of_a_finished_corpus_are_swept(self, file, cache, straight):
+    def test_chunks_of_a_finished_corpus_are_swept(self, file, cache, straight):
         """It was killed after the corpus was whole. Whose lock is taken is at work."""
         name = prepare(str(file)).fingerprint[:32]
-        left = cache / f".{name}.parts"
+        left = cache / f".{name}.chunks"
         (left / "rows-0000000000").mkdir(parents=True)
         with (cache / f".{name}.lock").open("w") as lock:
             preparation.fcntl.flock(lock, preparation.fcntl.LOCK_EX)
@@ -150,12 +150,12 @@ class TestResumed:
             patch.setattr("seqgan_gp.corpus.corpus.row_hashes", full)
             with pytest.raises(GanError, match="No space left on device"):
                 prepare(str(file))
-        assert parts_of(cache)
+        assert chunks_of(cache)
         prepare(str(file))
         assert written(cache) == straight
 
     def test_disk(self, file, cache, straight, monkeypatch):
-        """No more than twice the rows, and a little for each part."""
+        """No more than twice the rows, and a little for each chunk."""
         peak = []
         hashes = row_hashes
 
@@ -178,7 +178,7 @@ class TestResumed:
         heard = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(command, **how, start_new_session=True)
         signal.signal(signal.SIGINT, heard)
-        wait_for(lambda: [name for name in parts_of(cache) if name.startswith("rows")], process)
+        wait_for(lambda: [name for name in chunks_of(cache) if name.startswith("rows")], process)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:
@@ -187,7 +187,7 @@ class TestResumed:
         assert "Traceback" not in err
         if number == signal.SIGINT:
             assert (process.returncode, err) == (130, "Error: interrupted\n")
-        assert parts_of(cache)
+        assert chunks_of(cache)
         done = subprocess.run(command, **how)
         assert done.returncode == 0 and "goes on where it was interrupted" in done.stderr
         resumed = written(cache)

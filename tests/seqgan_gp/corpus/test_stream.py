@@ -14,8 +14,8 @@ from seqgan_gp.corpus.corpus import prepare
 from seqgan_gp.sources.hub import StreamSource
 from seqgan_gp.sources.labelled import open_labelled
 from seqgan_gp.sources.open import open_source
+from tests.seqgan_gp.chunks import chunks_of, texts, written
 from tests.seqgan_gp.corpus.test_corpus import sentences
-from tests.seqgan_gp.parts import parts_of, texts, written
 
 COMMIT = "0123456789" * 4
 
@@ -58,7 +58,7 @@ def lines():
 def test_is_read_shard_by_shard(folder):
     source = open_source("hf-stream:local")
     assert isinstance(source, StreamSource) and (source.size, source.unit) == (3, " shards")
-    assert source.parts() == [(0, 1), (1, 2), (2, 3)] and source.whole_files((1, 2)) == (1, 2)
+    assert source.chunks() == [(0, 1), (1, 2), (2, 3)] and source.whole_files((1, 2)) == (1, 2)
     assert texts(source.blocks()) == texts(source.blocks()) == lines()
     assert texts(source.blocks((1, 2))) == sentences(700, 1) and source.position == 2
 
@@ -126,9 +126,9 @@ def test_a_connection_that_breaks_costs_one_shard(remote, cache, divided, monkey
         patch.setattr(StreamSource, "__init__", breaking)
         with pytest.raises(GanError, match=r"could not be read on \(503 Server Error\): run again") as caught:
             prepare("hf-stream:some/set", tokenizer="byte", labels="none")
-        assert caught.value.exit_code == 1 and len(parts_of(cache)) == 2
+        assert caught.value.exit_code == 1 and len(chunks_of(cache)) == 2
     prepare("hf-stream:some/set", tokenizer="byte", labels="none")
-    assert not parts_of(cache)
+    assert not chunks_of(cache)
 
 
 @pytest.mark.parametrize(("spec", "mention"), [

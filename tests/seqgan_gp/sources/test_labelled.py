@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from gan_core.errors import DataError, UsageError
 from gan_core.storage import hub
-from seqgan_gp.sources import labelled
-from seqgan_gp.sources import open as sources
+from seqgan_gp.sources import labelled, stdin
 from seqgan_gp.sources.base import PIECE, Source
-from seqgan_gp.sources.files import HEAD
+from seqgan_gp.sources.content import HEAD
 from seqgan_gp.sources.labelled import LabelledSource, open_labelled, without_labels
 
 TAB = "good\tI liked it\nbad\tI did not\ngood\tfine\nbad\tnot fine\n"
@@ -100,11 +99,11 @@ class TestTab:
         assert open_labelled(str(folder), "error", "auto").in_order()[0] == ()  # before they were met
 
     def test_standard_input(self, monkeypatch):
-        sources.spooled_stdin.cache_clear()
+        stdin.spooled_stdin.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TAB.encode())))
         assert read("-")[:2] == [("good", "I liked it"), ("bad", "I did not")]
-        sources.spooled_stdin().close()
-        sources.spooled_stdin.cache_clear()
+        stdin.spooled_stdin().close()
+        stdin.spooled_stdin.cache_clear()
 
     def test_lines_without_a_label_and_blank_ones(self, write):
         text = "a\tone\n\ttwo\n\n  \nb\t\n  \tthree\n \t \na \tfour\na\tfive\tsix\n"
@@ -155,7 +154,7 @@ class TestInStep:
             def pieces(self, start, end):
                 yield 0, "f", (content[at : at + size] for at in range(0, len(content), size))
 
-            parts = whole_files = fingerprint = None
+            chunks = whole_files = fingerprint = None
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(labelled, "LINES", most)
@@ -354,7 +353,7 @@ class TestHub:
 
     def columns(self, **more):
         return {"text": [*self.TEXTS, *["many"] * 1500]} | {
-            name: [*part, *part[:1] * 1500] for name, part in more.items()
+            name: [*column, *column[:1] * 1500] for name, column in more.items()
         }
 
     def lines(self, *names):

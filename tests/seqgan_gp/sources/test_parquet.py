@@ -1,4 +1,4 @@
-"""Parquet files as lines: of the columns that the hub's form has, in parts, and refused when they are hostile."""
+"""Parquet files as lines: of the columns that the hub's form has, in chunks, and refused when they are hostile."""
 
 import importlib
 import os
@@ -16,8 +16,8 @@ from seqgan_gp.corpus.corpus import prepare
 from seqgan_gp.sources import parquet
 from seqgan_gp.sources.labelled import open_labelled
 from seqgan_gp.sources.open import open_source
+from tests.seqgan_gp.chunks import texts, written
 from tests.seqgan_gp.corpus.test_corpus import sentences
-from tests.seqgan_gp.parts import texts, written
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,20 +92,20 @@ class TestLines:
         refused(write(tmp_path / "g.parquet", latin), "g.parquet", "line 2", "--bad-utf8")
 
 
-class TestParts:
+class TestChunks:
     @pytest.mark.parametrize("size", [1, 3000, 20_000])
     def test_are_row_groups(self, tmp_path, divided, size):
         for number in range(3):
             write(tmp_path / "d" / f"{number}.parquet", sentences(500, number), group=60)
         divided(size)
         source = open_source(str(tmp_path / "d"))
-        parts = source.parts()
-        assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])] and parts[-1][1] == 1500
-        assert len(parts) == {1: 27}.get(size, len(parts)) and len(parts) > 1
+        chunks = source.chunks()
+        assert [start for start, _ in chunks] == [0, *(end for _, end in chunks[:-1])] and chunks[-1][1] == 1500
+        assert len(chunks) == {1: 27}.get(size, len(chunks)) and len(chunks) > 1
         found = []
-        for part in parts:
-            found += texts(source.blocks(part))
-            assert source.position == part[1]
+        for chunk in chunks:
+            found += texts(source.blocks(chunk))
+            assert source.position == chunk[1]
         assert found == texts(source.blocks()) == sentences(500, 0) + sentences(500, 1) + sentences(500, 2)
         assert source.whole_files((520, 530)) == (500, 1000) and source.whole_files((499, 501)) == (0, 1000)
         assert texts(source.blocks((495, 505))) == (sentences(500, 0) + sentences(500, 1))[495:505]

@@ -11,8 +11,7 @@ import pytest
 
 from gan_core.errors import DataError, GanError, UsageError
 from gan_core.storage import hub
-from seqgan_gp.sources import cleaning
-from seqgan_gp.sources import open as sources
+from seqgan_gp.sources import built_in, cleaning, files, stdin
 from seqgan_gp.sources.base import PIECE
 from seqgan_gp.sources.cleaning import LINE_LIMIT
 from seqgan_gp.sources.open import open_source
@@ -127,7 +126,7 @@ class TestFolders:
 
     def test_built_in(self, tmp_path, monkeypatch):
         (tmp_path / "seqgan_gp").mkdir()
-        monkeypatch.setattr(sources, "__file__", str(tmp_path / "seqgan_gp" / "sources.py"))
+        monkeypatch.setattr(built_in, "__file__", str(tmp_path / "seqgan_gp" / "sources" / "built_in.py"))
         checkout = tmp_path / "data" / "wordnet"
         checkout.mkdir(parents=True)
         (checkout / "noun.txt.gz").write_bytes(gzip.compress(b"from the checkout\n"))
@@ -144,21 +143,21 @@ class TestFolders:
         assert block.count(b"\n") > 10_000
 
     def test_standard_input(self, monkeypatch):
-        sources.spooled_stdin.cache_clear()
+        stdin.spooled_stdin.cache_clear()
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(b"piped\nin\n"))))
         source = open_source("-")
         assert list(source.blocks()) == list(source.blocks()) == [b"piped\nin\n"]
         assert lines_of("-") == ["piped", "in"]
         assert len(source.fingerprint()) == 64
-        sources.spooled_stdin().close()
-        sources.spooled_stdin.cache_clear()
+        stdin.spooled_stdin().close()
+        stdin.spooled_stdin.cache_clear()
 
     def test_standard_input_on_a_full_disk(self, monkeypatch):
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        sources.spooled_stdin.cache_clear()
-        monkeypatch.setattr(sources.shutil, "copyfileobj", full)
+        stdin.spooled_stdin.cache_clear()
+        monkeypatch.setattr(stdin.shutil, "copyfileobj", full)
         with pytest.raises(GanError, match="no space is left for standard input") as caught:
             open_source("-")
         assert caught.value.exit_code == 1
@@ -210,7 +209,7 @@ class TestLongLines:
     @pytest.mark.parametrize("size", range(1, 20))
     def test_what_ends_a_line_is_no_part_of_its_length(self, tmp_path, monkeypatch, size):
         """Wherever a piece of the file ends, between CR and LF too."""
-        monkeypatch.setattr(sources, "PIECE", size)
+        monkeypatch.setattr(files, "PIECE", size)
         monkeypatch.setattr(cleaning, "LINE_LIMIT", 6)
         path = tmp_path / "f"
         path.write_bytes(b"123456\r\n1234567\r\n123456\r7\r\n")

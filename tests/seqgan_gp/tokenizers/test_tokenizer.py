@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gan_core.errors import CheckpointError, UsageError
 from seqgan_gp import tokenizers
 from seqgan_gp.choices import TOKENIZERS
-from seqgan_gp.lines import END, code_rows, drop_blank, first_code_points, in_parts
+from seqgan_gp.lines import END, code_rows, drop_blank, first_code_points, in_blocks
 from seqgan_gp.tokenizers import load, train, wordpieces
 from seqgan_gp.tokenizers.base import PAD, UNK
 from seqgan_gp.tokenizers.characters import ByteTokenizer, CharTokenizer
@@ -335,9 +335,9 @@ class TestLines:
             assert solid.tolist() == [line in kept for line in lines]
 
     @given(st.lists(TEXT), st.integers(1, 5))
-    def test_in_parts(self, lines, count):
-        parts = list(in_parts(block_of(lines), count))
-        assert parts == [block_of(lines[start : start + count]) for start in range(0, len(lines), count)]
+    def test_in_blocks(self, lines, count):
+        blocks = list(in_blocks(block_of(lines), count))
+        assert blocks == [block_of(lines[start : start + count]) for start in range(0, len(lines), count)]
 
     @given(st.lists(TEXT | st.text("a\u00ff漢😀")), st.integers(1, 9))
     def test_first_code_points(self, lines, length):

@@ -1,4 +1,4 @@
-"""What the tests of preparation in parts share."""
+"""What the tests of preparation in chunks share."""
 
 import gzip
 import hashlib
@@ -10,9 +10,9 @@ PREPARE = """
 import sys
 import seqgan_gp_cli
 from gan_core.runtime import pool
-from seqgan_gp.sources import open as sources
+from seqgan_gp.sources import files
 from seqgan_gp.corpus.corpus import prepare
-sources.PART, pool.processors = 100_000, lambda: 2
+files.CHUNK, pool.processors = 100_000, lambda: 2
 seqgan_gp_cli.cli.main = lambda *_, **__: prepare(sys.argv[1]) and 0
 sys.exit(seqgan_gp_cli.run())
 """
@@ -31,9 +31,9 @@ def written(cache):
     return {str(path.relative_to(cache)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def parts_of(cache):
-    """The names of the finished parts in a cache."""
-    return sorted(path.name for path in cache.glob(".*.parts/[rv]*"))
+def chunks_of(cache):
+    """The names of the finished chunks in a cache."""
+    return sorted(path.name for path in cache.glob(".*.chunks/[rv]*"))
 
 
 def write(folder, contents):
