@@ -138,7 +138,7 @@ def test_what_stands_beside_is_kept(corpus):
     first = run_scorer(PROTOCOLS["heldout"], corpus).score(corpus.train[:5])["scores"]
     again = Beside(training_lines(corpus), None, None).values(5)  # with nothing to measure
     assert all(entry.items() <= first[name].items() for name, entry in again.items()) and set(again) == set(first)
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):  # nothing is kept of another size
         Beside(training_lines(corpus), None, None).values(6)
 
 
