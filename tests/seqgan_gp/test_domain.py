@@ -40,7 +40,7 @@ def test_reals_are_one_hot(path):
 def test_reals_are_smoothed_on_request_and_never_by_the_published_presets(path):
     domain = open_domain(settings(path, smoothing=0.2))
     plain, x = (
-        open_domain(settings(path, smoothing=0.0)).batch(np.arange(3), CPU).x,
+        open_domain(settings(path, smoothing=0.0)).data.batch(np.arange(3), CPU, 0).x,
         domain.data.batch(np.arange(3), CPU, 0).x,
     )
     torch.testing.assert_close(x, 0.8 * plain + 0.2 / domain.samples.tokenizer.size)

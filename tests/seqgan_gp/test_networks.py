@@ -12,8 +12,9 @@ from gan_core.errors import UsageError
 from gan_core.evaluation.metrics import import_all
 from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import ScoringCritic
+from gan_core.parts import catalogue
 from gan_core.recipes.plan import settle
-from seqgan_gp import networks
+from seqgan_gp import choices, networks
 from seqgan_gp.networks import base
 from seqgan_gp.networks.base import Shape, initialise, make_network
 from seqgan_gp.networks.wgan_gp import ResBlock
@@ -181,7 +182,8 @@ PLANTED = '''
 from torch import nn
 
 from gan_core.parts.fields import option
-from seqgan_gp import networks
+from gan_core.parts import catalogue
+from seqgan_gp import choices, networks
 from seqgan_gp.networks import base
 from seqgan_gp.networks.base import TextNetwork
 
@@ -213,13 +215,14 @@ def planted(tmp_path, monkeypatch):
 
 def test_the_choices_of_arch_are_the_registered_networks():
     import_all(networks)
-    assert set(networks.ARCHS) == set(base.NETWORKS)
+    assert set(choices.ARCHS) == set(base.NETWORKS)
     with pytest.raises(UsageError, match="--arch lstm does not exist: choose from wgan-gp"):
         make_network("lstm", shape(5, 4, 3, 1))
 
 
 def test_a_network_is_one_file(planted):
-    assert networks.declared(planted) == ("flat",)
+    (declared,) = catalogue.classes_of(planted / "flat.py", "seqgan_gp.networks.flat")
+    assert declared.name == "flat" and [option.name for option in declared.options()] == ["scale"]
     network = make_network("flat", shape(5, 4, 3, 1), {"scale": 3.0})
     assert network.scale == 3.0 and make_network("flat", shape(5, 4, 3, 1)).scale == 2.0
     assert [field.name for field in network.options()] == ["scale"]
@@ -241,6 +244,6 @@ def test_two_networks_of_one_name_are_refused():
 
 
 def test_choices_come_without_torch():
-    code = "import sys, seqgan_gp.networks as n; assert n.ARCHS == ('wgan-gp',); print('torch' in sys.modules)"
+    code = "import sys, seqgan_gp.choices as c; assert c.ARCHS == ('wgan-gp',); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
