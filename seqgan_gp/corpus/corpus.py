@@ -4,13 +4,14 @@
 million lines therefore take no more memory than a few blocks of them.
 """
 
+import dataclasses
 import hashlib
 import json
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -96,24 +97,39 @@ def prepare(
     check_length(seq_len)
     if not 0 < heldout < 1:
         raise UsageError(f"the held-out share {heldout} must be between 0 and 1")
-    how: dict[str, Any] = dict(seq_len=seq_len, bad_utf8=bad_utf8, labels=labels, heldout=heldout)
+    wanted = Wanted(tokenizer, vocab_size, fixed_tokenizer, seq_len, bad_utf8, labels, heldout)
     first, *others = joined.several(spec)
-    corpus = prepare_one(first, tokenizer, vocab_size, fixed_tokenizer, cache=cache, progress=progress, **how)
+    corpus = prepare_one(first, wanted, cache, progress)
     if not others:
         return corpus
     # Bytes need no shared tokenizer; without one the corpus is cached under the same name as if it were alone.
     fixed = fixed_tokenizer or (None if tokenizer == "byte" else corpus.tokenizer)
-    more = [prepare_one(other, tokenizer, vocab_size, fixed, cache=cache, progress=progress, **how) for other in others]
-    return together([corpus, *more], heldout)
+    alike = dataclasses.replace(wanted, fixed_tokenizer=fixed)
+    return together([corpus, *(prepare_one(other, alike, cache, progress) for other in others)], heldout)
 
 
-def prepare_one(
-    spec: str, tokenizer: str, vocab_size: int | None, fixed_tokenizer: Tokenizer | None,
-    *, seq_len: int, bad_utf8: str, labels: str, heldout: float, cache: str | Path | None, progress: bool,
-) -> Corpus:  # fmt: skip
-    """Return the corpus of one source. The arguments are those of `prepare`."""
+@dataclass(frozen=True)
+class Wanted:
+    """How a corpus is to be encoded and split: the arguments of `prepare`."""
+
+    tokenizer: str
+    vocab_size: int | None
+    fixed_tokenizer: Tokenizer | None
+    seq_len: int
+    bad_utf8: str
+    labels: str
+    heldout: float
+
+
+def prepare_one(spec: str, wanted: Wanted, cache: str | Path | None, progress: bool) -> Corpus:
+    """Return the corpus of one source."""
+    fixed_tokenizer, seq_len, bad_utf8 = wanted.fixed_tokenizer, wanted.seq_len, wanted.bad_utf8
+    labels, heldout = wanted.labels, wanted.heldout
     if fixed_tokenizer is None:
-        how = {"tokenizer": tokenizer, "vocab_size": checked_vocab_size(tokenizer, vocab_size)}
+        how = {
+            "tokenizer": wanted.tokenizer,
+            "vocab_size": checked_vocab_size(wanted.tokenizer, wanted.vocab_size),
+        }
     else:
         how = {"fixed_tokenizer": fixed_tokenizer.fingerprint()}
     labelled = open_labelled(spec, bad_utf8, labels)
@@ -130,7 +146,7 @@ def prepare_one(
         chunks = source.chunks()
         with folder_of_chunks(name, folder, len(chunks)) as place:
             reading = Reading(source, labelled.form, seq_len, chunks, place)
-            encoded = encode(reading, labelled, fixed_tokenizer or tokenizer, vocab_size, progress)
+            encoded = encode(reading, labelled, fixed_tokenizer or wanted.tokenizer, wanted.vocab_size, progress)
             encoded.tokenizer.save(folder)
             sides = split(encoded, heldout, folder, source.description)
         counts = encoded.counts

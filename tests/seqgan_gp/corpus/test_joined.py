@@ -118,7 +118,7 @@ class TestCorpus:
             and f"{len(rows):,} lines to learn from" in domain.data.summary()
         )
         one = prepare(two[0])
-        assert domain._scorers["wgan-gp"].score(rows[:640])["num_reference"] == len(rows) > len(one.train)
+        assert domain.scores._scorers["wgan-gp"].score(rows[:640])["num_reference"] == len(rows) > len(one.train)
 
     def test_rows_to_compare_with(self, two):
         tokenizer = prepare(two[0]).tokenizer
