@@ -1,6 +1,7 @@
 """Recipe + domain -> game."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_parts
 from gan_core.game.schedule import OPTIMIZERS
+from gan_core.game.unrolled import Unrolled
 from gan_core.networks.conditional import Generator
 from gan_core.networks.critic import ENERGIES, AutoencoderCritic, Critic, ScoringCritic
 from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, Penalty, lookup
@@ -118,7 +120,8 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
         players[role] = Player(net, optimiser, held(parts, role), settings.ema if role == "generator" else 0.0)
     for part in parts:
         part.to(device)
-    return Game(
+    rules = partial(Unrolled, unroll=settings.unroll) if settings.unroll else Game
+    return rules(
         players["generator"], players["critic"], losses, penalties, make_prior(domain, parts, settings),
         Engine(device, settings.precision, settings.compile, settings.cuda_graphs), settings.seed, len(domain.labels),
         settings.accumulate,

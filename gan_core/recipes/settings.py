@@ -34,6 +34,9 @@ class Settings:
         1, "the generator's batch, in batches of the critic", low=1, high=64, metavar="N"
     )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
+    unroll: int = option(
+        0, "critic steps that the generator's loss looks ahead through; 0: none", low=0, high=100, metavar="K"
+    )
     optimizer: str = option("adam", "the optimiser of both networks", choices=tuple(OPTIMIZERS))
     generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
     critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
