@@ -86,7 +86,7 @@ class Quarter(nn.Module):
 
 def new_game(ring: Ring, recipe: str, seed: int) -> Game:
     """A game of a recipe on the ring."""
-    settings = Settings(seed=seed, z_dim=NOISE, batch_size=BATCH, critic_steps=1, unroll=UNROLL[recipe], **ADAM)  # type: ignore[arg-type]
+    settings = Settings(seed=seed, z_dim=NOISE, batch_size=BATCH, critic_steps=1, unroll=UNROLL[recipe], **ADAM)
     return build(ring, make_parts(RECIPES[recipe].parts, {}), settings, CPU)  # type: ignore[arg-type]
 
 
@@ -151,7 +151,9 @@ def table(reports: list[dict[str, Any]]) -> str:
             f"| `{recipe}` | {', '.join(map(str, modes))} | {np.median(modes):g} | {quality:.0%} | {most:g} | {ever:g} | "
             f"{seconds:.0f} |"
         )
-    about = f"{date.today()}, {reports[0]['steps']:,} steps, {platform.machine()}, one thread, torch {torch.__version__}"
+    about = (
+        f"{date.today()}, {reports[0]['steps']:,} steps, {platform.machine()}, one thread, torch {torch.__version__}"
+    )
     return "\n".join([*lines, "", about])
 
 

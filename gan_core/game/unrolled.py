@@ -1,12 +1,13 @@
 """Unrolled GAN: the generator's loss looks ahead through steps of the critic."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim import Adam, Optimizer, RMSprop
+from torch.optim import Adam, RMSprop
 
 from gan_core.errors import UsageError
 from gan_core.game.game import Game
@@ -124,62 +125,55 @@ class Unrolled(Game):
         return sent(torch.tensor(rows, dtype=first.dtype), first.device)
 
 
-class Form(Protocol):
-    """An optimiser of torch as a differentiable function of the gradient."""
-
-    moments: tuple[str, ...]  # the keys of a parameter's state that are tensors of its shape
-
-    @staticmethod
-    def numbers(group: dict[str, Any], step: int) -> tuple[float, ...]:
-        """The scalars of a step, from the optimiser's parameter group; the first step is 1."""
-
-    @staticmethod
-    def step(
-        weight: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], numbers: Sequence[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The weight and the moments after the step."""
+Numbers = Sequence[Tensor]
+Stepped = tuple[Tensor, tuple[Tensor, ...]]  # a parameter and its moments
 
 
-class AdamForm:
+@dataclass(frozen=True)
+class Form:
+    """An optimiser of torch as a differentiable function of the gradient.
+
+    moments: the keys of a parameter's state that are tensors of its shape.
+    numbers: (the optimiser's parameter group, number of the step, 1 for the first) -> the scalars of that step.
+    step: (weight, gradient, moments, numbers) -> the weight and the moments after the step.
+    """
+
+    moments: tuple[str, ...]
+    numbers: Callable[[dict[str, Any], int], tuple[float, ...]]
+    step: Callable[[Tensor, Tensor, tuple[Tensor, ...], Numbers], Stepped]
+
+
+def adam_numbers(group: dict[str, Any], step: int) -> tuple[float, ...]:
+    """The numbers of `adam_step`."""
+    beta1, beta2 = group["betas"]
+    size = group["lr"] / (1 - beta1**step)
+    return beta1, 1 - beta1, beta2, 1 - beta2, size, (1 - beta2**step) ** 0.5, group["eps"]
+
+
+def adam_step(weight: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], numbers: Numbers) -> Stepped:
     """Adam with bias correction: Kingma and Ba 2015, algorithm 1, arXiv 1412.6980."""
-
-    moments = ("exp_avg", "exp_avg_sq")
-
-    @staticmethod
-    def numbers(group: dict[str, Any], step: int) -> tuple[float, ...]:
-        beta1, beta2 = group["betas"]
-        size = group["lr"] / (1 - beta1**step)
-        return beta1, 1 - beta1, beta2, 1 - beta2, size, (1 - beta2**step) ** 0.5, group["eps"]
-
-    @staticmethod
-    def step(
-        weight: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], numbers: Sequence[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        (first, second), (beta1, rest1, beta2, rest2, size, correction, eps) = moments, numbers
-        first = beta1 * first + rest1 * gradient
-        second = beta2 * second + rest2 * gradient.square()
-        return weight - size * first / (_root(second) / correction + eps), (first, second)
+    (first, second), (beta1, rest1, beta2, rest2, size, correction, eps) = moments, numbers
+    first = beta1 * first + rest1 * gradient
+    second = beta2 * second + rest2 * gradient.square()
+    return weight - size * first / (_root(second) / correction + eps), (first, second)
 
 
-class RMSPropForm:
-    """RMSProp as torch computes it, with eps outside of the root."""
-
-    moments = ("square_avg",)
-
-    @staticmethod
-    def numbers(group: dict[str, Any], step: int) -> tuple[float, ...]:
-        return group["alpha"], 1 - group["alpha"], group["lr"], group["eps"]
-
-    @staticmethod
-    def step(
-        weight: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], numbers: Sequence[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        (square,), (alpha, rest, size, eps) = moments, numbers
-        square = alpha * square + rest * gradient.square()
-        return weight - size * gradient / (_root(square) + eps), (square,)
+def rmsprop_numbers(group: dict[str, Any], step: int) -> tuple[float, ...]:
+    """The numbers of `rmsprop_step`."""
+    return group["alpha"], 1 - group["alpha"], group["lr"], group["eps"]
 
 
-FORMS: dict[type[Optimizer], type[Form]] = {Adam: AdamForm, RMSprop: RMSPropForm}
+def rmsprop_step(weight: Tensor, gradient: Tensor, moments: tuple[Tensor, ...], numbers: Numbers) -> Stepped:
+    """RMSProp as torch computes it, with eps added to the root."""
+    (square,), (alpha, rest, size, eps) = moments, numbers
+    square = alpha * square + rest * gradient.square()
+    return weight - size * gradient / (_root(square) + eps), (square,)
+
+
+FORMS = {
+    Adam: Form(("exp_avg", "exp_avg_sq"), adam_numbers, adam_step),
+    RMSprop: Form(("square_avg",), rmsprop_numbers, rmsprop_step),
+}
 VARIANTS = ("weight_decay", "amsgrad", "maximize", "momentum", "centered")  # options that the forms leave out
 
 
@@ -197,13 +191,17 @@ def refuse_unrolling(game: Game) -> None:
             "or --unroll 0"
         )
     for constraint in critic.constraints:
-        if type(constraint).enforce is not Constraint.enforce:
+        # weight norm too: torch's second derivative of it by the weights is wrong (2.13: by a tenth on a small layer)
+        if constraint.reparametrises or type(constraint).enforce is not Constraint.enforce:
             raise UsageError(
-                f"{why} {constraint.name} changes its weights after a step without a gradient: leave it out with "
+                f"{why} {constraint.name} changes its weights by steps without exact derivatives: leave it out with "
                 f"--without {constraint.name}, or use --unroll 0"
             )
-    for loss in game.observers:
-        raise UsageError(f"{why} {loss.name} has a controller that moves between them: use another loss, or --unroll 0")
+    for loss in game.losses:
+        if loss.state_dict():
+            raise UsageError(
+                f"{why} {loss.name} has a controller that moves between them: use another loss, or --unroll 0"
+            )
     if game.accumulate > 1:
         raise UsageError(f"{why} each of them needs the whole batch at once: leave --accumulate out, or use --unroll 0")
     optimiser = critic.optimiser
