@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 # Of each kind that sees more than means: batch norm, controllers, pairs and a std over the batch, codes, labels.
 COUPLED = {
     "text": ["wgan-gp", "began", "ebgan", "catgan"],
-    "image": ["dcgan", "dragan", "infogan", "sgan", "projection"],
+    "image": ["dcgan", "unrolled", "dragan", "infogan", "sgan", "projection"],
 }
 
 
@@ -32,7 +32,7 @@ def together(processes, *args, module="play_together"):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, "-m", f"tests.gan_core.{module}", *args],
+        [*command, "-m", f"tests.gan_core.runtime.{module}", *args],
         env=environment,
         capture_output=True,
         text=True,
