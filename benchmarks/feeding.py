@@ -23,9 +23,9 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import Kind, settle
 from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Sample
-from image_gan.domain import ImageDomain
+from image_gan import domain as image
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
 FED = 200  # batches a round
@@ -49,19 +49,19 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         images = images or noise(Path(folder), 640 if quick else 60_000)  # as many as CIFAR-10 has
         return [
-            fed_and_taken("text", TEXT, TextDomain, rounds, device, data=lines, **sizes),
-            fed_and_taken("images", IMAGE, ImageDomain, rounds, device, data=images, mirror=True, **sizes),
+            fed_and_taken("text", TEXT, text.open_domain, rounds, device, data=lines, **sizes),
+            fed_and_taken("images", IMAGE, image.open_domain, rounds, device, data=images, mirror=True, **sizes),
         ]
 
 
-def fed_and_taken(name: str, kind: Kind, domain_class: Any, rounds: int, device: torch.device, **given: Any) -> Row:
+def fed_and_taken(name: str, kind: Kind, open_domain: Any, rounds: int, device: torch.device, **given: Any) -> Row:
     """How many batches are fed while one is taken, at the published size; `given` are numbers of the run."""
     plan = settle(kind, {"preset": "paper", "recipe": "wgan-gp", "device": str(device)} | given)
     settings = plan.settings(kind)
     opened = []
     for _ in range(2):
         began = time.perf_counter()
-        domain = domain_class.open(settings)
+        domain = open_domain(settings)
         opened.append(time.perf_counter() - began)
     game = build(domain, make_parts(plan.parts, plan.numbers), settings, device)
     size = settings.batch_size
@@ -73,7 +73,7 @@ def fed_and_taken(name: str, kind: Kind, domain_class: Any, rounds: int, device:
         f"{1 / fed:,.0f} batches a second, {1000 * fed:.2f} ms each; a critic step {1000 * taken:,.0f} ms; "
         f"opened in {opened[0]:.2f} s, again in {opened[1]:.2f} s"
     )
-    what, median = f"{name}, {domain.num_examples:,}", statistics.median(ratios)
+    what, median = f"{name}, {domain.data.num_examples:,}", statistics.median(ratios)
     return Row("feeding", what, "batches", median, "times as often as taken", ratios[0], ratios[-1], note)
 
 
@@ -100,7 +100,7 @@ def batch(domain: Any, size: int, turn: int, device: torch.device) -> Sample:
     """The reals of one critic step, as the loop takes them."""
     positions = np.arange(turn * size, (turn + 1) * size, dtype=np.int64)
     reseed(0, "data for the critic", turn)
-    return domain.batch(shuffled(positions, domain.num_examples, 0), device)
+    return domain.data.batch(shuffled(positions, domain.data.num_examples, 0), device, 0)
 
 
 def noise(folder: Path, count: int) -> str:

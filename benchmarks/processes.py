@@ -40,7 +40,7 @@ class Half(Setting):
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
         rows = np.arange(self.settings.batch_size, dtype=np.int64)[dist.own(self.settings.batch_size)]
-        self.real = self.domain.batch(rows, self.device)
+        self.real = self.domain.data.batch(rows, self.device, 0)
         self.for_generator //= dist.size()
 
 

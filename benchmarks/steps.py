@@ -24,9 +24,10 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.runtime.device import pick_device, use_threads
 from gan_core.sample import Sample
-from image_gan.domain import ImageDomain
+from image_gan import domain as image
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from point_gan import domain as points
+from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
 
@@ -53,6 +54,9 @@ VARIANTS = {
 }  # fmt: skip
 
 
+OPENS = {"text": text.open_domain, "image": image.open_domain, "points": points.open_domain}
+
+
 class Setting:
     """A case made ready: reals, the plain networks, and games by variant."""
 
@@ -63,9 +67,9 @@ class Setting:
             self.given |= {"data": "fashion-mnist", "mirror": False, "dequantise": False}
         self.plan = settle(case.kind, self.given)
         self.settings: Any = self.plan.settings(case.kind)
-        self.domain: Any = (ImageDomain if case.kind is IMAGE else TextDomain).open(self.settings)
+        self.domain: Any = OPENS[case.kind.name](self.settings)
         size = self.settings.batch_size
-        self.real: Sample = self.domain.batch(np.arange(size, dtype=np.int64), device)
+        self.real: Sample = self.domain.data.batch(np.arange(size, dtype=np.int64), device, 0)
         self.for_generator = size * self.settings.generator_batch_multiple
 
     def plain(self) -> Plain:
@@ -93,7 +97,7 @@ class Setting:
         """All critic steps before a generator step, and that step."""
         for _ in range(self.settings.critic_steps):
             game.critic_step(self.real)
-        game.generator_step(self.for_generator, self.device)
+        game.generator_step(self.for_generator, self.device, self.real if game.needs_reals else None)
 
 
 def measure(case: Case, rounds: int, device: torch.device, whole: bool, **given: Any) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from benchmarks.plain import Plain, TextCritic, TextGenerator
 from benchmarks.tables import markdown
 from benchmarks.timing import machine
+from gan_core.domain import Domain
 from gan_core.game.trained import Trained
 from gan_core.recipes.build import build, make_parts, make_prior
 from gan_core.recipes.plan import settle
 from gan_core.runtime.device import use_threads
 from gan_core.runtime.randomness import reseed, shuffled
 from gan_core.sample import Latent, Sample
-from seqgan_gp.domain import TextDomain
+from seqgan_gp.domain import open_domain
 from seqgan_gp.networks.wgan_gp import initialise
 from seqgan_gp.settings import TEXT
 
@@ -73,14 +74,14 @@ class Side:
         self.seconds += time.perf_counter() - began
 
 
-def reals(domain: TextDomain, settings: Any, turn: int) -> Sample:
+def reals(domain: Domain, settings: Any, turn: int) -> Sample:
     """The reals of a critic step, as the loop takes them."""
     positions = np.arange(turn * settings.batch_size, (turn + 1) * settings.batch_size, dtype=np.int64)
     reseed(settings.seed, "data for the critic", turn)
-    return domain.batch(shuffled(positions, domain.num_examples, settings.seed), CPU)
+    return domain.data.batch(shuffled(positions, domain.data.num_examples, settings.seed), CPU, 0)
 
 
-def toolkit_side(domain: TextDomain, plan: Any, settings: Any) -> Side:
+def toolkit_side(domain: Domain, plan: Any, settings: Any) -> Side:
     """The toolkit's game."""
     game = build(domain, make_parts(plan.parts, plan.numbers), settings, CPU)
 
@@ -92,10 +93,10 @@ def toolkit_side(domain: TextDomain, plan: Any, settings: Any) -> Side:
     return Side(iterate, lambda: game.generator.best)
 
 
-def plain_side(domain: TextDomain, settings: Any) -> Side:
+def plain_side(domain: Domain, settings: Any) -> Side:
     """The plain reference, with a running average as ports write it."""
     reseed(settings.seed, "initialisation")
-    sizes = (domain.tokenizer.size, settings.seq_len, settings.width, settings.depth)
+    sizes = (domain.samples.tokenizer.size, settings.seq_len, settings.width, settings.depth)
     generator, critic = TextGenerator(*sizes), TextCritic(*sizes)
     for net in (generator, critic):
         initialise(net, settings.init)
@@ -139,7 +140,7 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
     """Train both sides until each reaches the target, or for `most` steps."""
     plan = settle(TEXT, {"preset": "small", "seed": seed, "compile": True})
     settings: Any = plan.settings(TEXT)
-    domain = TextDomain.open(settings)
+    domain = open_domain(settings)
     parts = make_parts(plan.parts, plan.numbers)
     prior = make_prior(domain, parts, settings)
     sides = {"plain": plain_side(domain, settings), "toolkit": toolkit_side(domain, plan, settings)}
@@ -149,7 +150,7 @@ def race(target: float, seed: int, every: int, most: int) -> dict[str, dict[str,
         for name in [name for name in sides if name not in found]:
             side = sides[name]
             side.advance(every)
-            score = domain.score("heldout", Trained(side.best(), None, prior, 0, 256, CPU))["js"]["4"]
+            score = domain.scores.score("heldout", Trained(side.best(), None, prior, 0, 256, CPU))["js"]["4"]
             print(f"seed {seed}  {name:<8} step {side.step:>5}  {side.seconds:6.1f} s  JS-4 {score:.4f}", flush=True)
             before, marks[name] = marks[name], Mark(side.step, side.seconds, score)
             if score <= target:

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from gan_core.domain import Domain
 from gan_core.recipes.build import make_critic, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.runtime.device import use_threads
 from gan_core.runtime.randomness import reseed, shuffled
-from image_gan.domain import ImageDomain
+from image_gan.domain import open_domain
 from image_gan.settings import IMAGE
 
 CPU = torch.device("cpu")
@@ -35,18 +36,18 @@ def plain_classifier(given: dict[str, Any], steps: int = 2000, rate: float = 1e-
     """
     plan = settle(IMAGE, given)
     settings: Any = plan.settings(IMAGE)
-    domain = ImageDomain.open(settings)
+    domain = open_domain(settings)
     reseed(settings.seed, "plain classifier")
     net = make_critic(domain, make_parts(plan.parts, plan.numbers), settings)
     net.heads = nn.ModuleDict({"class": net.heads["class"]})
     optimiser = torch.optim.AdamW([*net.trunk.parameters(), *net.heads.parameters()], rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    known = domain.labelled if len(domain.labelled) else np.arange(domain.num_examples)
+    known = domain.data.labelled if len(domain.data.labelled) else np.arange(domain.data.num_examples)
     errors = []
     for step in range(steps):
         net.train()
         positions = np.arange(step * BATCH, (step + 1) * BATCH)
-        batch = domain.batch(known[shuffled(positions, len(known), settings.seed)], CPU)
+        batch = domain.data.batch(known[shuffled(positions, len(known), settings.seed)], CPU, 0)
         loss = cross_entropy(net.heads["class"](net.trunk(batch.x)), batch.y)
         optimiser.zero_grad()
         loss.backward()
@@ -58,7 +59,7 @@ def plain_classifier(given: dict[str, Any], steps: int = 2000, rate: float = 1e-
 
 
 @torch.no_grad()
-def test_error(net: Any, domain: ImageDomain) -> float:
+def test_error(net: Any, domain: Domain) -> float:
     """The share of the test images that are classified wrongly."""
     net.eval()
     wrong = total = 0
@@ -68,9 +69,9 @@ def test_error(net: Any, domain: ImageDomain) -> float:
     return wrong / total
 
 
-def test_batches(domain: ImageDomain) -> Iterator[Any]:
+def test_batches(domain: Domain) -> Iterator[Any]:
     """The labelled test images."""
-    return domain.held_out(2000)
+    return domain.data.held_out(2000)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.errors import CheckpointError, DataError, UsageError, named
 from gan_core.storage.inputs import read_limited
 from gan_core.text import printable
 
@@ -56,9 +56,11 @@ class Labels:
         if name in map(str, range(len(self))):
             return int(name)
         if not self.names:
-            raise UsageError(f"--label {printable(name)} is for a run with labels, and this one has none: leave it out")
+            raise UsageError(
+                f"{named('label', printable(name))} is for a run with labels, and this one has none: leave it out"
+            )
         listed = ", ".join(map(printable, self.names[:SHOWN])) + (", ..." if len(self) > SHOWN else "")
-        raise UsageError(f"--label {printable(name)} is no class of this run: choose from {listed}")
+        raise UsageError(f"{named('label', printable(name))} is no class of this run: choose from {listed}")
 
     def save(self, folder: Path) -> None:
         """Write the classes into a checkpoint."""
@@ -103,7 +105,7 @@ def settle_labels(
     """
     if not len(names):
         if classes or per_class:
-            option = f"--classes {classes}" if classes else f"--labels-per-class {per_class}"
+            option = named("classes", classes) if classes else named("labels_per_class", per_class)
             raise UsageError(f"{option} is for labelled data, and {what} has no labels: leave it out")
         return labels.astype(np.int16, copy=False), Labels()
     if len(labels) and (labels.min() < UNKNOWN or labels.max() >= len(names)):
@@ -114,16 +116,20 @@ def settle_labels(
         )
     counts = np.bincount(labels[labels >= 0], minlength=len(names))
     if classes and len(names) > classes:
-        raise DataError(f"{what} has {len(names)} classes, more than --classes {classes}: raise it, or leave it out")
+        raise DataError(
+            f"{what} has {len(names)} classes, more than {named('classes', classes)}: raise it, or leave it out"
+        )
     if classes > len(names):
-        raise DataError(f"{what} has {len(names)} classes, fewer than --classes {classes}: lower it, or leave it out")
+        raise DataError(
+            f"{what} has {len(names)} classes, fewer than {named('classes', classes)}: lower it, or leave it out"
+        )
     labels = labels.astype(np.int16, copy=False)
     if per_class:
         short = int(counts.argmin())
         if counts[short] < per_class:
             raise UsageError(
-                f"--labels-per-class {per_class} is too many: {what} has only {counts[short]} training examples of "
-                f"class {names[short]!r}, so lower it"
+                f"{named('labels_per_class', per_class)} is too many: {what} has only {counts[short]} training "
+                f"examples of class {names[short]!r}, so lower it"
             )
         labels = hidden(labels, len(names), per_class, seed)
         counts = np.bincount(labels[labels >= 0], minlength=len(names))

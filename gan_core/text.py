@@ -1,6 +1,8 @@
-"""Text that is safe to print: samples come from data, and data may hold anything."""
+"""Text for people: made safe to print, since data may hold anything; and the nearest name to a mistyped one."""
 
+import difflib
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 
 CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # categories: controls, lone surrogates, separators of lines and of paragraphs
@@ -26,3 +28,14 @@ def printable(path: str | Path) -> str:
     """A path as it is shown in messages: one line, whatever bytes are in it."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def choose(name: str, names: Collection[str]) -> str:
+    """The remedy for a name that is not among `names`: the nearest of them if it looks mistyped, else all of them."""
+    near = nearest(name, names)
+    return f"did you mean {near}?" if near else f"choose from {', '.join(names)}"
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """The one of `names` that `name` is most likely a mistyped form of; "" if none is close."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1)), "")

@@ -1,4 +1,4 @@
-"""Images as a domain of the core: what `gan_core.domain.Domain` asks for."""
+"""Images as a domain of the core: the four protocols of `gan_core.domain`."""
 
 import dataclasses
 import json
@@ -13,20 +13,23 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.domain import Domain
+from gan_core.errors import CheckpointError, DataError, UsageError, named
 from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
-from gan_core.game.trained import Trained
+from gan_core.game.prior import Prior
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
-from gan_core.recipes.build import new_generator
+from gan_core.networks.conditional import Generator
 from gan_core.runtime.device import sent
 from gan_core.runtime.dist import drawn, rank
 from gan_core.runtime.randomness import reseed
 from gan_core.sample import Sample
+from gan_core.storage.animation import animate
 from gan_core.storage.inputs import read_limited
 from gan_core.storage.sealed import replacing
 from image_gan.dataset.dataset import MAX_SIZE, ImageSet, open_images, prepare
-from image_gan.grids import animate, as_image, grid, grid_by_label
+from image_gan.grids import as_image, grid, grid_by_label
 from image_gan.networks import ARCHS, initialise
 from image_gan.scores import classifier
 from image_gan.scores.backbones import open_backbone
@@ -41,74 +44,21 @@ BATCH = 256  # test images at a time
 MAX_TESTED = 10_000  # test images that a critic or a classifier is scored by
 
 
-class ImageDomain:
-    """Images: a data set, the image networks, scores. Without a data set it can only generate."""
+class ImageData:
+    """The training images of a set, in [-1, 1]."""
 
-    name = "image"
-    energy_scale = 1.0
-    formats = ("png", "folder", "npz")
-    printed = ()
+    def __init__(self, settings: ImageSettings, images: ImageSet) -> None:
+        self.settings, self.images = settings, images
+        self._labels, self.labels = settle_labels(
+            images.train_labels, images.classes, images.description, classes=settings.classes,
+            per_class=settings.labels_per_class, seed=settings.seed,
+        )  # fmt: skip
+        self.labelled = some_labelled(self._labels)
+        self.fingerprint = images.fingerprint
+        self.num_examples = len(images.train)
+        self.size, self.channels = images.train.shape[1], images.train.shape[3]
 
-    def __init__(
-        self, settings: ImageSettings, size: int, channels: int, labels: Labels, images: ImageSet | None = None
-    ) -> None:
-        self.settings, self.size, self.channels, self.labels = settings, size, channels, labels
-        self.shape = settings.shape(size, channels)
-        self.labels_by_norm = settings.generator_norm == "conditional"
-        self._images = images
-        self._shown, self.labelled = np.array(()), np.array(())
-        if images is not None:
-            self._shown, self.labels = settle_labels(
-                images.train_labels, images.classes, images.description, classes=settings.classes,
-                per_class=settings.labels_per_class, seed=settings.seed,
-            )  # fmt: skip
-            self.labelled = some_labelled(self._shown)
-        self._scorers: dict[str, Scorer] = {}
-        self._judge: Judge | None = None
-
-    @classmethod
-    def open(cls, settings: ImageSettings) -> "ImageDomain":
-        """The domain of the settings' data, prepared or taken from the cache.
-
-        Raises:
-            DataError: the data cannot be used.
-        """
-        if settings.size:
-            settings.shape(settings.size, settings.channels or 1)  # before hours of decoding
-        images = prepared(settings, settings.data, settings.size, settings.channels)
-        _, size, _, channels = images.train.shape
-        if size > LARGEST:
-            raise DataError(f"{images.description} has {size} pixels a side: give --size N, from 1 to {LARGEST}")
-        return cls(settings, size, channels, Labels(), images)
-
-    @classmethod
-    def from_checkpoint(cls, settings: ImageSettings, folder: Path) -> "ImageDomain":
-        """The domain of a checkpoint, with the size of the images in it."""
-        path = folder / FORMAT_FILE
-        try:
-            about = json.loads(read_limited(path, FORMAT_LIMIT))
-            size, channels = int(about["size"]), int(about["channels"])
-            if not (1 <= size <= MAX_SIZE and channels in (1, 3)):
-                raise ValueError("no size of images")
-            return cls(settings, size, channels, load_labels(folder))
-        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError, UsageError) as error:
-            raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
-
-    @property
-    def images(self) -> ImageSet:
-        """The data set."""
-        assert self._images is not None
-        return self._images
-
-    @property
-    def fingerprint(self) -> str:
-        return self.images.fingerprint
-
-    @property
-    def num_examples(self) -> int:
-        return len(self.images.train)
-
-    def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
+    def batch(self, indices: np.ndarray, device: torch.device, step: int) -> Sample:
         """Images (B, C, H, W) in [-1, 1], channels last in memory as they lie on the disk."""
         x = sent(torch.from_numpy(self.images.train[indices]), device).permute(0, 3, 1, 2).float()
         if self.settings.mirror:
@@ -116,7 +66,7 @@ class ImageDomain:
             x = torch.where(mirrored, x.flip(3), x)
         if self.settings.dequantise:
             x = (x + sent(drawn(torch.rand, *x.shape), device)) * (255 / 256)
-        y = sent(torch.from_numpy(self._shown[indices]), device).long() if len(self.labels) else None
+        y = sent(torch.from_numpy(self._labels[indices]), device).long() if len(self.labels) else None
         return Sample(x / 127.5 - 1, y)
 
     def held_out(self, num: int) -> Iterator[Sample]:
@@ -125,27 +75,6 @@ class ImageDomain:
             rows = slice(start, min(start + BATCH, num))
             x = torch.from_numpy(np.array(self.images.test[rows])).permute(0, 3, 1, 2).float()
             yield Sample(x / 127.5 - 1, torch.from_numpy(self.images.test_labels[rows].astype(np.int64)))
-
-    def generator(self, inputs: int, num_classes: int) -> nn.Module:
-        shape = dataclasses.replace(self.shape, num_classes=num_classes)
-        return ARCHS[self.settings.arch].generator(inputs, shape)
-
-    def decoder(self, code: int) -> nn.Module:
-        """As wide and as normalised as the critic that it is a part of."""
-        norm = "batch" if self.shape.critic_norm == "batch" else "none"
-        shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
-        return ARCHS[self.settings.arch].generator(code, shape)
-
-    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
-        trunk = ARCHS[self.settings.arch].trunk(dataclasses.replace(self.shape, channels=self.channels + more))
-        return trunk, trunk.features
-
-    def initialise(self, net: nn.Module) -> None:
-        initialise(net, self.settings.init)
-
-    def save(self, folder: Path) -> None:
-        (folder / FORMAT_FILE).write_text(json.dumps({"size": self.size, "channels": self.channels}) + "\n")
-        self.labels.save(folder)
 
     def about(self) -> dict[str, Any]:
         images = self.images
@@ -159,90 +88,82 @@ class ImageDomain:
         colour = "grey" if self.channels == 1 else "colour"
         return f"{images.description}: {rows}{skipped}; {self.size}x{self.size} {colour}, {self.labels.told()}"
 
-    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
+
+class ImageNetworks:
+    """The networks of an architecture, for images of one size and number of channels."""
+
+    energy_scale = 1.0
+
+    def __init__(self, settings: ImageSettings, size: int, channels: int) -> None:
+        self.settings, self.shape = settings, settings.shape(size, channels)
+        self.architecture = ARCHS[settings.arch]
+
+    def generator(self, prior: Prior) -> nn.Module:
+        """With generator_norm "conditional" it takes labels by its normalisation layers, else beside the noise.
+
+        Raises:
+            UsageError: it takes labels by its norms, and the prior draws none.
+        """
+        by_norm, num_classes = self.shape.generator_norm == "conditional", prior.num_classes
+        if by_norm and not num_classes:
+            raise UsageError(
+                f"{named('generator_norm', 'conditional')} is told labels, which no part of this run asks for: "
+                f"use {named('generator_norm', 'batch')}"
+            )
+        shape = dataclasses.replace(self.shape, num_classes=num_classes if by_norm else 0)
+        inputs = prior.width + (0 if by_norm else num_classes)
+        return Generator(self.architecture.generator(inputs, shape), num_classes, by_norm)
+
+    def decoder(self, code: int) -> nn.Module:
+        """As wide and as normalised as the critic that it is a part of."""
+        norm = "batch" if self.shape.critic_norm == "batch" else "none"
+        shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
+        return self.architecture.generator(code, shape)
+
+    def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
+        trunk = self.architecture.trunk(dataclasses.replace(self.shape, channels=self.shape.channels + extra))
+        return trunk, trunk.features
+
+    def initialise(self, net: nn.Module) -> None:
+        initialise(net, self.settings.init)
+
+
+class ImageSamples:
+    """Images as pictures and files.
+
+    images: whose test images are shown as real ones; None where a checkpoint is opened without its data.
+    """
+
+    formats: tuple[str, ...] = ("png", "folder", "npz")
+    printed: tuple[str, ...] = ()
+    pictured = PICTURED
+
+    def __init__(
+        self, settings: ImageSettings, size: int, channels: int, labels: Labels, images: ImageSet | None = None
+    ) -> None:
+        self.settings, self.size, self.channels, self.labels, self._images = settings, size, channels, labels, images
+
+    def save(self, folder: Path) -> None:
+        (folder / FORMAT_FILE).write_text(json.dumps({"size": self.size, "channels": self.channels}) + "\n")
+        self.labels.save(folder)
+
+    def show(self, stem: Path, picture: Picture, trained: Trained) -> Path:
         path = stem.with_suffix(".png")
         with replacing(path) as temporary:
-            self._picture(batches, columns).save(temporary, format="PNG")
+            self._picture(picture.batches, picture.columns).save(temporary, format="PNG")
         if self.settings.animate and stem.name.isdecimal():
-            animate(sorted(stem.parent.glob("[0-9]*.png")), stem.with_name("progress.gif"))
+            animate(stem.parent)
         return path
 
-    def write_real(self, stem: Path, num: int) -> Path:
+    def show_real(self, stem: Path, num: int) -> Path:
+        assert self._images is not None
         path = stem.with_suffix(".png")
         with replacing(path) as temporary:
-            grid(np.asarray(self.images.test[:num])).save(temporary, format="PNG")
+            grid(np.asarray(self._images.test[:num])).save(temporary, format="PNG")
         return path
 
     def preview(self, batches: Iterable[Sample]) -> list[str]:
         return []
-
-    def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """The run's scores; {} in all processes but the first, which draw and look at their share of the samples."""
-        return self.score(trained)
-
-    def score(self, trained: Trained, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
-        """The report of so many samples by the features of a backbone, as the settings say where it is not given.
-
-        data: other real images to compare with, fitted to the size of the run's.
-        """
-        backbone = backbone or self.settings.backbone
-        if data is None:
-            found = self._scorer(backbone, trained)
-        else:
-            found = scorer(prepared(self.settings, data, self.size, self.channels), backbone)
-        num = num or self.settings.eval_num or default_num(self.images)
-        seen = trained.collect(num, lambda batch: found.read(pixels(batch.x)))
-        shown = self._show_labels(trained, num, found)
-        if not trained.goes_on():
-            return {}
-        return found.score_features(seen["features"], seen.get("logits")) | self._score_labels(trained, shown, found)
-
-    def _scorer(self, backbone: str, trained: Trained) -> Scorer:
-        if backbone not in self._scorers:
-            noise = {} if rank() else {"untrained generator": self._untrained(trained)}  # only the first one scores
-            self._scorers[backbone] = scorer(self.images, backbone, noise)
-        return self._scorers[backbone]
-
-    def _show_labels(self, trained: Trained, num: int, scorer: Scorer) -> Shown | None:
-        """What samples show of labels and codes, and their features; None of a run that knows nothing of them."""
-        if not knows_labels(trained):
-            return None
-        measured = len(self.labels) > 1 and trained.prior.shares
-        return show_labels(
-            trained, self._judged(), num, (lambda batch: scorer.read(pixels(batch.x))) if measured else None
-        )
-
-    def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
-        if shown is None:
-            return {}
-        report = evaluate_labels(trained, self._judged(), shown)
-        if "features" in shown.arrays:
-            intra = IntraClass(self.images, scorer.backbone)
-            report["intra_frechet"] = intra.score_features(shown.arrays["features"], shown.asked)
-        return {"labels": report}
-
-    def _judged(self) -> Judge | None:
-        """The judge of classes, if there are two to tell apart."""
-        if self._judge is None and len(self.labels) > 1:
-            known = classifier.trained("classifier", self.images, torch.device("cpu"))
-
-            def classify(batch: Sample) -> np.ndarray:
-                return known.classes_of(pixels(batch.x))
-
-            self._judge = Judge("classifier", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
-        return self._judge
-
-    def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        names = ("frechet", "precision", "recall", "density", "coverage")
-        scores = {f"{name}/{evaluation['backbone']}": evaluation[name] for name in names}
-        scores |= {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
-        return scores | label_scalars(evaluation.get("labels", {}))
-
-    @staticmethod
-    def report(evaluation: dict[str, Any]) -> str:
-        labels = [label_table(evaluation["labels"])] if evaluation.get("labels") else []
-        return "\n\n".join([table(evaluation), *labels])
 
     def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
         """Where labels were asked for, `folder` has a sub-folder a class, and `npz` an array `labels`."""
@@ -262,7 +183,7 @@ class ImageDomain:
                 self._picture(samples, columns).save(file, format="PNG")
 
     def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        raise UsageError("images cannot be printed: give them a file with --out")
+        raise UsageError(f"images cannot be printed: give them a file with {named('out')}")
 
     def _picture(self, batches: Iterable[Sample], columns: int | None = None) -> Image.Image:
         samples = list(batches)
@@ -271,15 +192,137 @@ class ImageDomain:
             return grid(images, columns)
         return grid_by_label(images, torch.cat([s.y for s in samples]).numpy(), self.labels.names)
 
+
+class ImageScores:
+    """Scores by the features of a backbone, and what samples show of labels and codes."""
+
+    def __init__(self, data: ImageData, networks: ImageNetworks) -> None:
+        self.data, self.images, self.settings, self._networks = data, data.images, data.settings, networks
+        self._scorers: dict[str, Scorer] = {}
+        self._judge: Judge | None = None
+
+    def evaluate(self, trained: Trained) -> dict[str, Any]:
+        """The run's scores; {} in all processes but the first, which draw and look at their share of the samples."""
+        return self.score(trained)
+
+    def score(self, trained: Trained, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
+        """The report of so many samples by the features of a backbone, as the settings say where it is not given.
+
+        data: other real images to compare with, fitted to the size of the run's.
+        """
+        backbone = backbone or self.settings.backbone
+        if data is None:
+            found = self._scorer(backbone, trained)
+        else:
+            found = scorer(prepared(self.settings, data, self.data.size, self.data.channels), backbone)
+        num = num or self.settings.eval_num or default_num(self.images)
+        seen = trained.collect(num, lambda batch: found.read(pixels(batch.x)))
+        shown = self._show_labels(trained, num, found)
+        if not trained.is_scorer():
+            return {}
+        return found.score_features(seen["features"], seen.get("logits")) | self._score_labels(trained, shown, found)
+
+    def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
+        names = ("frechet", "precision", "recall", "density", "coverage")
+        scores = {f"{name}/{evaluation['backbone']}": evaluation[name] for name in names}
+        scores |= {f"kid/{evaluation['backbone']}": evaluation["kid"]["mean"]}
+        return scores | label_scalars(evaluation.get("labels", {}))
+
+    def _scorer(self, backbone: str, trained: Trained) -> Scorer:
+        if backbone not in self._scorers:
+            noise = {} if rank() else {"untrained generator": self._untrained(trained)}  # only the first one scores
+            self._scorers[backbone] = scorer(self.images, backbone, noise)
+        return self._scorers[backbone]
+
+    def _show_labels(self, trained: Trained, num: int, scorer: Scorer) -> Shown | None:
+        """What samples show of labels and codes, and their features; None of a run that knows nothing of them."""
+        if not knows_labels(trained):
+            return None
+        measured = len(self.data.labels) > 1 and trained.prior.shares
+        return show_labels(
+            trained, self._judged(), num, (lambda batch: scorer.read(pixels(batch.x))) if measured else None
+        )
+
+    def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
+        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
+        if shown is None:
+            return {}
+        report = evaluate_labels(trained, self._judged(), shown)
+        if "features" in shown.arrays:
+            intra = IntraClass(self.images, scorer.backbone)
+            report["intra_frechet"] = intra.score_features(shown.arrays["features"], shown.asked)
+        return {"labels": report}
+
+    def _judged(self) -> Judge | None:
+        """The judge of classes, if there are two to tell apart."""
+        if self._judge is None and len(self.data.labels) > 1:
+            known = classifier.trained("classifier", self.images, torch.device("cpu"))
+
+            def classify(batch: Sample) -> np.ndarray:
+                return known.classes_of(pixels(batch.x))
+
+            self._judge = Judge("classifier", classify, lambda: self.data.held_out(MAX_TESTED), self.data.labels.names)
+        return self._judge
+
     def _untrained(self, trained: Trained) -> np.ndarray:
         """What a generator draws before its first step: the least that training must improve on."""
         settings, prior = self.settings, trained.prior
         with torch.random.fork_rng():
             reseed(settings.seed, "initialisation")
-            net = new_generator(self, prior)
-            self.initialise(net)
+            net = self._networks.generator(prior)
+            self._networks.initialise(net)
         untrained = Trained(net, None, prior, settings.seed, 64, torch.device("cpu"))
         return pixels_of(untrained.draw(default_num(self.images)))
+
+
+def open_domain(settings: ImageSettings) -> Domain:
+    """Images, with the settings' data prepared or taken from the cache.
+
+    Raises:
+        DataError: the data cannot be used.
+    """
+    if settings.size:
+        settings.shape(settings.size, settings.channels or 1)  # before hours of decoding
+    images = prepared(settings, settings.data, settings.size, settings.channels)
+    size = images.train.shape[1]
+    if size > LARGEST:
+        raise DataError(
+            f"{images.description} has {size} pixels a side: give {named('size', 'N')}, from 1 to {LARGEST}"
+        )
+    return domain_of(settings, images)
+
+
+def domain_of(settings: ImageSettings, images: ImageSet) -> Domain:
+    """Images, with a set of them."""
+    data = ImageData(settings, images)
+    networks = ImageNetworks(settings, data.size, data.channels)
+    samples = ImageSamples(settings, data.size, data.channels, data.labels, images)
+    return Domain(
+        name="image", labels=data.labels, networks=networks, samples=samples, data=data,
+        scores=ImageScores(data, networks),
+    )  # fmt: skip
+
+
+def from_checkpoint(settings: ImageSettings, folder: Path) -> Domain:
+    """Images without data, of the size and with the labels of a checkpoint: samples can be drawn."""
+    path = folder / FORMAT_FILE
+    try:
+        about = json.loads(read_limited(path, FORMAT_LIMIT))
+        size, channels = int(about["size"]), int(about["channels"])
+        if not (1 <= size <= MAX_SIZE and channels in (1, 3)):
+            raise ValueError("no size of images")
+        labels = load_labels(folder)
+        networks = ImageNetworks(settings, size, channels)
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError, UsageError) as error:
+        raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
+    samples = ImageSamples(settings, size, channels, labels)
+    return Domain(name="image", labels=labels, networks=networks, samples=samples)
+
+
+def report(evaluation: dict[str, Any]) -> str:
+    """An evaluation for people: a table, and one of labels where the run knows any."""
+    labels = [label_table(evaluation["labels"])] if evaluation.get("labels") else []
+    return "\n\n".join([table(evaluation), *labels])
 
 
 def prepared(settings: ImageSettings, data: str, size: int, channels: int) -> ImageSet:

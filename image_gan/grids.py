@@ -1,12 +1,10 @@
 """Images for people to look at: grids, with the names of their rows, and the grids of a run as an animation."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 
 GAP = 2  # pixels between the images of a grid
@@ -15,7 +13,6 @@ NAME = 14  # characters of a row's name
 LETTERS = (13, 24)  # pixels, the size of its letters: a quarter of the row's, within these
 MARGIN = 8  # pixels on both sides of the names
 UNKNOWN = "no label"
-FRAME = 200  # milliseconds of an animation's frame; its last one stays for ten of them
 
 
 def grid(images: np.ndarray, columns: int | None = None, names: Sequence[str] = ()) -> Image.Image:
@@ -77,11 +74,3 @@ def shortened(name: str) -> str:
 def as_image(array: np.ndarray) -> Image.Image:
     """One image (H, W, C) uint8."""
     return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array)
-
-
-def animate(frames: list[Path], path: Path) -> None:
-    """Write pictures, in order, as an animated GIF."""
-    images = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    durations = [FRAME] * (len(images) - 1) + [10 * FRAME]
-    with replacing(path) as temporary:
-        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)

@@ -1,72 +1,95 @@
 """The options of image runs, and their presets."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from image_gan.networks import ARCHS, INITS, Shape, check
-from image_gan.sources.base import BAD_IMAGES
-from image_gan.sources.decode import RESIZES
+from image_gan.choices import ARCHS, BAD_IMAGES, CRITIC_NORMS, GENERATOR_NORMS, INITS, LARGEST, POOLS, RESIZES
 
-CRITIC_NORMS = ("none", "batch", "layer", "instance")
-LARGEST = 1024  # pixels a side that networks are made for
-GENERATOR_NORMS = ("none", "batch", "conditional")
+if TYPE_CHECKING:
+    from image_gan.networks.shape import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings(Settings):
-    """`Settings`, and what image data and networks go by."""
+    """`Settings`, and those of image data and of the image networks."""
 
     safe: ClassVar[frozenset[str]] = Settings.safe | {"animate", "backbone", "eval_num"}
 
     data: str = option(
         "fashion-mnist",
-        "images: a built-in name, idx or CIFAR files, a folder, .zip or .npz of images, or hf:ID[@REV][:SPLIT]",
-        metavar="DATA",
-    )
+        "images to train on: the built-in fashion-mnist; idx or CIFAR files; a folder, .zip or .npz of images; "
+        "hf:ID[@REV][:SPLIT] from the Hugging Face hub",
+        metavar="DATA", section="data",
+    )  # fmt: skip
     size: int = option(
-        0, "pixels a side, after a centre crop; 0 for the data's own", low=0, high=LARGEST, metavar="PIXELS"
+        0, "pixels a side of the training images, which are centre-cropped and resized; 0: the data's own size", low=0,
+        high=LARGEST, metavar="PIXELS", section="data",
+    )  # fmt: skip
+    channels: int = option(
+        0, "channels of the training images: 1 grey, 3 colour, 0 the data's own", low=0, high=3, section="data"
     )
-    channels: int = option(0, "1 for grey, 3 for colour, 0 for the data's own", low=0, high=3)
-    resize: str = option("bicubic", "antialiased filter that images are resized by", choices=RESIZES)
-    mirror: bool = option(False, "show every training image mirrored half of the time")
-    dequantise: bool = option(False, "add noise within a grey level to real images, so that none lies on a lattice")
-    bad_images: str = option("error", "what to do with images that cannot be read", choices=BAD_IMAGES)
-    max_pixels: int = option(50_000_000, "refuse images with more pixels than this", low=1, metavar="PIXELS")
+    resize: str = option("bicubic", "antialiased filter that resizes images", choices=RESIZES, section="data")
+    mirror: bool = option(False, "mirror each training image with probability 1/2", section="data")
+    dequantise: bool = option(False, "add uniform noise of one grey level to real images", section="data")
+    bad_images: str = option(
+        "error", "what to do with an image that cannot be read: stop or skip it", choices=BAD_IMAGES, section="data"
+    )
+    max_pixels: int = option(
+        50_000_000, "largest number of pixels of an image file; larger ones are refused", low=1, metavar="PIXELS",
+        section="data",
+    )  # fmt: skip
     heldout: float = option(
-        0.05, "share of the images held out where the data has no test set", above=0.0, high=0.9, metavar="SHARE"
-    )
-    arch: str = option("dcgan", "architecture of both networks", choices=tuple(ARCHS))
+        0.05, "share of the images that is held out for scoring if the data has no test set", above=0.0, high=0.9,
+        metavar="SHARE", section="data",
+    )  # fmt: skip
+    width: int = option(
+        64, "base channels of both networks: those of the narrowest layer (dcgan, sn-cnn, began), of every layer "
+        "(resnet), or the hidden units (mlp)", low=1, high=16384, metavar="CHANNELS", section="networks",
+    )  # fmt: skip
+    arch: str = option("dcgan", "architecture of both networks", choices=ARCHS, section="networks")
     generator_width: int = option(
-        0, "base channels of the generator, 0 for --width", low=0, high=16384, metavar="CHANNELS"
+        0, "base channels of the generator alone; 0: `width`", low=0, high=16384, metavar="CHANNELS", section="networks"
     )
-    depth: int = option(0, "hidden layers of mlp, convolutions a stage of began; 0 for the published", low=0, high=256)
-    critic_norm: str = option("none", "normalisation of the critic", choices=CRITIC_NORMS)
+    depth: int = option(
+        0, "hidden layers (mlp) or convolutions of a stage (began); 0: the published number", low=0, high=256,
+        section="networks",
+    )  # fmt: skip
+    critic_norm: str = option("none", "normalisation layers of the critic", choices=CRITIC_NORMS, section="networks")
     generator_norm: str = option(
-        "batch",
-        "normalisation of the generator; conditional: batch, with a scale and a shift a class",
-        choices=GENERATOR_NORMS,
+        "batch", "normalisation layers of the generator; conditional: batch norm with a scale and a shift per class",
+        choices=GENERATOR_NORMS, section="networks",
+    )  # fmt: skip
+    pool: str = option(
+        "mean", "how the resnet critic reduces its last maps over the pixels", choices=POOLS, section="networks"
     )
-    pool: str = option("mean", "how the resnet's critic ends, over the pixels", choices=("mean", "sum"))
-    skip: bool = option(False, "began: show the decoders' first map to every stage")
-    init: str = option("normal", "initial weights: DCGAN's, WGAN-GP's, SNGAN's or PyTorch's", choices=tuple(INITS))
+    skip: bool = option(False, "connect the first map of began's decoders to each of their stages", section="networks")
+    init: str = option(
+        "normal", "initial weights of the networks: DCGAN's (normal), WGAN-GP's (he), SNGAN's (xavier) or PyTorch's "
+        "(torch)", choices=INITS, section="networks",
+    )  # fmt: skip
     backbone: str = option(
         "auto",
-        "features that images are scored by: classifier, rotation, efficientnet-lite0, inception[:FILE] or MODULE:NAME",
-        metavar="NAME",
-    )
-    eval_num: int = option(0, "samples an evaluation draws, 0 for as many as test images, at most 10,000", low=0)
+        "network whose features images are scored by: classifier, rotation, efficientnet-lite0, inception[:FILE] or "
+        "your own MODULE:NAME; auto: classifier if the data has labels, else rotation",
+        metavar="NAME", section="written",
+    )  # fmt: skip
+    eval_num: int = option(
+        0, "number of samples that an evaluation draws; 0: as many as there are test images, at most 10,000", low=0,
+        metavar="N", section="written",
+    )  # fmt: skip
+    animate: bool = option(False, "write samples/progress.gif, an animation of the sample grids", section="written")
 
-    animate: bool = option(False, "keep samples/progress.gif, an animation of the sample grids")
-
-    def shape(self, size: int, channels: int, num_classes: int = 0) -> Shape:
-        """The numbers of the networks for images of this size; `num_classes`: of the labels a generator is told.
+    def shape(self, size: int, channels: int, num_classes: int = 0) -> "Shape":
+        """The sizes of the networks for images of this size; `num_classes`: of the labels a generator is given.
 
         Raises:
             UsageError: the architecture cannot take them.
         """
+        from image_gan.networks import Shape, check  # imports torch, which help must not wait for
+
         shape = Shape(
             size=size, channels=channels, width=self.width, generator_width=self.generator_width or self.width,
             critic_norm=self.critic_norm, generator_norm=self.generator_norm, pool=self.pool, depth=self.depth,
@@ -108,7 +131,7 @@ PUBLISHED = {
     "sngan": SNGAN,
     "began": dict(
         COLOUR, arch="began", size=64, width=128, z_dim=64, batch_size=16, generator_norm="none", init="torch",
-        lr_decay="stall",
+        plateau_patience=2000,
     ),
     "ebgan": DCGAN | dict(batch_size=64),
     "r3gan": RESNET | dict(generator_batch_multiple=1, pool="mean", generator_norm="none", init="he"),
@@ -124,9 +147,7 @@ PUBLISHED = {
 # What two CPU cores can do in minutes: the same code with smaller numbers.
 SMALL = {
     "gan": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
-    "unrolled": dict(
-        arch="mlp", width=256, generator_norm="none", init="torch", generator_lr=2e-4, critic_lr=2e-4
-    ),
+    "unrolled": dict(arch="mlp", width=256, generator_norm="none", init="torch", generator_lr=2e-4, critic_lr=2e-4),
     "gan-minimax": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
     "dcgan": dict(critic_norm="batch"),
     "lsgan": dict(critic_norm="batch"),

@@ -268,7 +268,7 @@ ON_RUNS: dict[str, tuple[Attack, list[Attack]]] = {
                     ("text", {"versions": [], "threads": ESCAPES}, "resume"), ("text", {"parts": ["gp"]}, "evaluate"),
                     ("image", {"numbers": {"generator_norm": "conditional"}}), ("text", {"numbers": {"data": ESCAPES}}),
                     ("text", {"numbers": {"data": "../outside"}}, "evaluate"), ("text", {"numbers": {ESCAPES: 1}}),
-                    ("text", {"numbers": {"lr_decay": "stall"}}, "resume"), ("text", {"x": "y" * (1 << 21)}),
+                    ("text", {"numbers": {"plateau_patience": 3}}, "resume"), ("text", {"x": "y" * (1 << 21)}),
                 ],
             ),
             *each(

@@ -1,4 +1,4 @@
-"""Text as a domain of the core: what `gan_core.domain.Domain` asks for."""
+"""Text as a domain of the core: the four protocols of `gan_core.domain`."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gan_core.domain import Domain
 from gan_core.evaluation.label_evaluation import Judge, Shown, evaluate_labels, knows_labels, label_scalars, show_labels
 from gan_core.evaluation.label_scores import table as label_table
-from gan_core.game.trained import Trained
+from gan_core.game.prior import Prior
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import Labels, settle_labels, some_labelled
 from gan_core.labels import load as load_labels
+from gan_core.networks.conditional import Generator
 from gan_core.runtime.device import sent
 from gan_core.sample import Sample
+from gan_core.schedules.base import at
 from gan_core.storage.sealed import replacing
 from gan_core.text import plain
 from seqgan_gp import tokenizers
 from seqgan_gp.corpus.corpus import Corpus, open_rows, prepare
-from seqgan_gp.networks.wgan_gp import Generator, Trunk, initialise
+from seqgan_gp.networks.wgan_gp import Generator as SoftmaxGenerator
+from seqgan_gp.networks.wgan_gp import Trunk, initialise
 from seqgan_gp.scores.classifier import NgramClassifier
 from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, table
 from seqgan_gp.settings import TextSettings
@@ -32,99 +37,43 @@ MAX_TESTED = 10_000  # held-out lines that a critic or a classifier is scored by
 BATCH = 256  # of them at a time
 
 
-class TextDomain:
-    """Sentences: a corpus, the text networks, n-gram scores. Without a corpus it can only generate."""
+class TextData:
+    """The training lines of a corpus as one-hot batches."""
 
-    name = "text"
-    formats = ("txt", "jsonl", "npz")
-    printed = ("txt", "jsonl")
-    labels_by_norm = False
-
-    def __init__(
-        self, settings: TextSettings, tokenizer: Tokenizer, labels: Labels, corpus: Corpus | None = None
-    ) -> None:
-        self.settings, self.tokenizer, self.labels = settings, tokenizer, labels
-        self._shown, self.labelled = np.array(()), np.array(())
-        if corpus is not None:
-            self._shown, self.labels = settle_labels(
-                corpus.train_labels, corpus.classes, corpus.description, classes=settings.classes,
-                per_class=settings.labels_per_class, seed=settings.seed,
-            )  # fmt: skip
-            self.labelled = some_labelled(self._shown)
-        # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
-        # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
-        self.energy_scale = tokenizer.size / 2
-        self._corpus = corpus
-        self._judge: Judge | None = None
-        self._scorers = {name: run_scorer(protocol, corpus) for name, protocol in PROTOCOLS.items()} if corpus else {}
-
-    @classmethod
-    def open(cls, settings: TextSettings) -> "TextDomain":
-        """The domain of the settings' data, prepared or taken from the cache.
-
-        Raises:
-            DataError: the data cannot be used.
-        """
-        corpus = prepare(
-            settings.data, tokenizer=settings.tokenizer, vocab_size=vocab_size_of(settings), seq_len=settings.seq_len,
-            bad_utf8=settings.bad_utf8, heldout=settings.heldout, labels=settings.labels,
+    def __init__(self, settings: TextSettings, corpus: Corpus) -> None:
+        self.settings, self.corpus = settings, corpus
+        self._labels, self.labels = settle_labels(
+            corpus.train_labels, corpus.classes, corpus.description, classes=settings.classes,
+            per_class=settings.labels_per_class, seed=settings.seed,
         )  # fmt: skip
-        return cls(settings, corpus.tokenizer, Labels(), corpus)
+        self.labelled = some_labelled(self._labels)
+        self.fingerprint = corpus.fingerprint
+        self.num_examples = len(corpus.train)
 
-    @classmethod
-    def from_checkpoint(cls, settings: TextSettings, folder: Path) -> "TextDomain":
-        """The domain of a checkpoint, with the tokenizer that lies in it."""
-        return cls(settings, tokenizers.load(folder), load_labels(folder))
-
-    @property
-    def corpus(self) -> Corpus:
-        """The corpus."""
-        assert self._corpus is not None
-        return self._corpus
-
-    @property
-    def fingerprint(self) -> str:
-        return self.corpus.fingerprint
-
-    @property
-    def num_examples(self) -> int:
-        return len(self.corpus.train)
-
-    def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
-        """One-hot lines (B, V, L), made on the device from ids of a byte or two; smoothed where the settings say so."""
+    def batch(self, indices: np.ndarray, device: torch.device, step: int) -> Sample:
+        """One-hot lines (B, V, L), made on the device from ids of a byte or two; smoothed as the settings say."""
         ids = sent(torch.from_numpy(self.corpus.train[indices]), device).long()
-        y = sent(torch.from_numpy(self._shown[indices]), device).long() if len(self.labels) else None
-        return Sample(self._one_hot(ids, self.settings.smoothing), y)
+        y = sent(torch.from_numpy(self._labels[indices]), device).long() if len(self.labels) else None
+        return Sample(one_hot(ids, self.corpus.tokenizer.size, at(self.settings.smoothing, step)), y)
 
-    def generator(self, inputs: int, num_classes: int) -> nn.Module:
-        return self._generator_from(inputs)
-
-    def decoder(self, code: int) -> nn.Module:
-        return self._generator_from(code)
-
-    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
-        s = self.settings
-        trunk = Trunk(self.tokenizer.size + more, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
-        return trunk, trunk.features
-
-    def initialise(self, net: nn.Module) -> None:
-        initialise(net, self.settings.init)
-
-    def save(self, folder: Path) -> None:
-        self.tokenizer.save(folder)
-        self.labels.save(folder)
+    def held_out(self, num: int) -> Iterator[Sample]:
+        """At most so many held-out lines, with their labels, the hidden ones too."""
+        for start in range(0, min(num, len(self.corpus.heldout)), BATCH):
+            rows = slice(start, min(start + BATCH, num))
+            x = one_hot(torch.from_numpy(self.corpus.heldout[rows].astype(np.int64)), self.corpus.tokenizer.size)
+            yield Sample(x, torch.from_numpy(self.corpus.heldout_labels[rows].astype(np.int64)))
 
     def about(self) -> dict[str, Any]:
         corpus = self.corpus
         about = {"description": corpus.description, "fingerprint": corpus.fingerprint, "counts": corpus.counts}
         return about | {
-            "tokenizer": self.tokenizer.kind,
-            "symbols": self.tokenizer.size,
+            "tokenizer": corpus.tokenizer.kind,
+            "symbols": corpus.tokenizer.size,
             "classes": list(corpus.classes),
         }
 
     def summary(self) -> str:
-        counts, tokenizer = self.corpus.counts, self.tokenizer
+        counts, tokenizer = self.corpus.counts, self.corpus.tokenizer
         rows = f"{len(self.corpus.train):,} lines to learn from, {len(self.corpus.heldout):,} held out"
         remarks = {"blank": "blank lines dropped", "bad_utf8": f"lines not UTF-8 ({self.settings.bad_utf8})"}
         noted = "".join(f", {counts[key]:,.0f} {text}" for key, text in remarks.items() if counts.get(key))
@@ -132,30 +81,131 @@ class TextDomain:
         classes = f"; {self.labels.told()}" if len(self.labels) else ""
         return f"{self.corpus.description}: {rows}{noted}; {kind}{classes}"
 
-    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
+
+class TextNetworks:
+    """The networks for lines of a number of symbols."""
+
+    def __init__(self, settings: TextSettings, symbols: int) -> None:
+        self.settings, self.symbols = settings, symbols
+        # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
+        # reconstruction, from 0 to 1. A plain mean would shrink with the size of the vocabulary.
+        self.energy_scale = symbols / 2
+
+    def generator(self, prior: Prior) -> nn.Module:
+        return Generator(self.decoder(prior.width + prior.num_classes), prior.num_classes)
+
+    def decoder(self, code: int) -> nn.Module:
+        s = self.settings
+        return SoftmaxGenerator(code, self.symbols, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+
+    def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
+        s = self.settings
+        trunk = Trunk(self.symbols + extra, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
+        return trunk, trunk.features
+
+    def initialise(self, net: nn.Module) -> None:
+        initialise(net, self.settings.init)
+
+
+class TextSamples:
+    """Sentences from softmax batches: the likeliest symbol at each position.
+
+    corpus: whose held-out lines are shown as real ones; None where a checkpoint is opened without its data.
+    """
+
+    formats: tuple[str, ...] = ("txt", "jsonl", "npz")
+    printed: tuple[str, ...] = ("txt", "jsonl")
+    pictured = PICTURED
+
+    def __init__(self, tokenizer: Tokenizer, labels: Labels, corpus: Corpus | None = None) -> None:
+        self.tokenizer, self.labels, self._corpus = tokenizer, labels, corpus
+
+    def save(self, folder: Path) -> None:
+        self.tokenizer.save(folder)
+        self.labels.save(folder)
+
+    def show(self, stem: Path, picture: Picture, trained: Trained) -> Path:
         path = stem.with_suffix(".txt")
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(line + "\n" for line in self._rows(batches, columns))
+            file.writelines(line + "\n" for line in self._rows(picture.batches, picture.columns))
         return path
 
-    def write_real(self, stem: Path, num: int) -> Path:
-        return self._write(stem, self.corpus.heldout[:num])
+    def show_real(self, stem: Path, num: int) -> Path:
+        assert self._corpus is not None
+        path = stem.with_suffix(".txt")
+        text = "".join(line + "\n" for line in self.tokenizer.decode(self._corpus.heldout[:num]))
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+        return path
+
+    def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
+        """`npz` has the array `labels` beside `ids` where labels were asked for."""
+        if form == "npz":
+            samples = list(batches)
+            labels = {} if samples[0].y is None else {"labels": torch.cat([s.y for s in samples]).numpy()}
+            with path.open("wb") as file:
+                np.savez_compressed(file, ids=ids_of(samples).astype(self.tokenizer.dtype), **labels)
+            return
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(self.lines(batches, form, for_terminal=False))
+
+    def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
+        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `data` reads them."""
+        for text, name in self._named(batches):
+            if form == "jsonl":
+                about = {"text": text} if name is None else {"label": name, "text": text}
+                yield json.dumps(about, ensure_ascii=for_terminal) + "\n"
+            else:
+                line = text if name is None else f"{name}\t{text}"
+                yield (plain(line) if for_terminal else line) + "\n"
 
     def preview(self, batches: Iterable[Sample]) -> list[str]:
         return [plain(line.replace("\t", ": ", 1)) for line in self._rows(batches)]
 
-    def texts(self, batches: Iterable[Sample]) -> list[str]:
-        """Generated softmax batches (B, V, L) as sentences: the likeliest symbol at each position."""
-        return self.tokenizer.decode(ids_of(batches))
+    def _named(self, batches: Iterable[Sample]) -> Iterator[tuple[str, str | None]]:
+        """Each sentence of batches, with the name of its class."""
+        for batch in batches:
+            names = repeat(None) if batch.y is None else (self.labels.names[y] for y in batch.y.tolist())
+            yield from zip(self.tokenizer.decode(ids_of([batch])), names, strict=False)
+
+    def _rows(self, batches: Iterable[Sample], columns: int | None = None) -> Iterator[str]:
+        """Lines to look at: sentences, behind their classes; in groups of `columns`, where that is given."""
+        for i, (text, name) in enumerate(self._named(batches)):
+            if columns and i and i % columns == 0:
+                yield ""
+            yield text if name is None else f"{name}\t{text}"
+
+
+class TextScores:
+    """N-gram scores by each protocol, and what samples show of labels and codes."""
+
+    def __init__(self, data: TextData) -> None:
+        self.data, self.corpus = data, data.corpus
+        self._judge: Judge | None = None
+        self._scorers = {name: run_scorer(protocol, data.corpus) for name, protocol in PROTOCOLS.items()}
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
         """The run's scores, protocol -> report; {} in all processes but the first, which draw their share."""
         drawn = {name: trained.collect(protocol.num, read_ids) for name, protocol in PROTOCOLS.items()}
         shown = self.show_labels(trained)
-        if not trained.goes_on():
+        if not trained.is_scorer():
             return {}
         reports = {name: self._scorers[name].score(arrays["ids"]) for name, arrays in drawn.items()}
         return reports | self.score_shown(trained, shown)
+
+    def score(self, protocol: str, trained: Trained, num: int | None = None, data: str | None = None) -> dict[str, Any]:
+        """One protocol's report; of `num` samples, against all lines of other `data`, where its own are not wanted."""
+        scorer = self._scorers[protocol]
+        if data is not None:
+            settings = self.data.settings
+            rows = open_rows(data, self.corpus.tokenizer, settings.seq_len, bad_utf8=settings.bad_utf8)
+            scorer = other_scorer(PROTOCOLS[protocol], self.corpus, rows)
+        return scorer.score(ids_of(trained.draw(num or PROTOCOLS[protocol].num)))
+
+    def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
+        reports = {name: report for name, report in evaluation.items() if name in PROTOCOLS}
+        scores = {f"js-{n}/{name}": value for name, report in reports.items() for n, value in report["js"].items()}
+        return scores | label_scalars(evaluation.get("labels", {}))
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
         """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
@@ -171,95 +221,61 @@ class TextDomain:
 
     def _judged(self) -> Judge | None:
         """The judge of classes, if there are two to tell apart."""
-        if self._judge is None and len(self.labels) > 1:
+        if self._judge is None and len(self.data.labels) > 1:
             corpus = self.corpus
-            known = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.labels))
+            known = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.data.labels))
 
             def classify(batch: Sample) -> np.ndarray:
                 return known.predict(ids_of([batch]))
 
-            self._judge = Judge("n-grams", classify, lambda: self.held_out(MAX_TESTED), self.labels.names)
+            self._judge = Judge("n-grams", classify, lambda: self.data.held_out(MAX_TESTED), self.data.labels.names)
         return self._judge
 
-    def held_out(self, num: int) -> Iterator[Sample]:
-        """At most so many held-out lines, with their labels, the hidden ones too."""
-        for start in range(0, min(num, len(self.corpus.heldout)), BATCH):
-            rows = slice(start, min(start + BATCH, num))
-            x = self._one_hot(torch.from_numpy(self.corpus.heldout[rows].astype(np.int64)), 0.0)
-            yield Sample(x, torch.from_numpy(self.corpus.heldout_labels[rows].astype(np.int64)))
 
-    def score(self, protocol: str, trained: Trained, num: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """One protocol's report; of `num` samples, against all lines of other `data`, where its own are not wanted."""
-        scorer = self._scorers[protocol]
-        if data is not None:
-            rows = open_rows(data, self.tokenizer, self.settings.seq_len, bad_utf8=self.settings.bad_utf8)
-            scorer = other_scorer(PROTOCOLS[protocol], self.corpus, rows)
-        return scorer.score(ids_of(trained.draw(num or PROTOCOLS[protocol].num)))
+def open_domain(settings: TextSettings) -> Domain:
+    """Text, with the settings' data prepared or taken from the cache.
 
-    def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
-        reports = {name: report for name, report in evaluation.items() if name in PROTOCOLS}
-        scores = {f"js-{n}/{name}": value for name, report in reports.items() for n, value in report["js"].items()}
-        return scores | label_scalars(evaluation.get("labels", {}))
+    Raises:
+        DataError: the data cannot be used.
+    """
+    corpus = prepare(
+        settings.data, tokenizer=settings.tokenizer, vocab_size=vocab_size_of(settings), seq_len=settings.seq_len,
+        bad_utf8=settings.bad_utf8, heldout=settings.heldout, labels=settings.labels,
+    )  # fmt: skip
+    return domain_of(settings, corpus)
 
-    @staticmethod
-    def report(evaluation: dict[str, Any]) -> str:
-        if "protocol" in evaluation:  # the one that was asked for
-            protocol = {name: value for name, value in evaluation.items() if name != "labels"}
-            labels = {name: value for name, value in evaluation.items() if name == "labels"}
-            evaluation = {evaluation["protocol"]: protocol} | labels
-        tables = [label_table(report) if name == "labels" else table(report) for name, report in evaluation.items()]
-        return "\n\n".join(tables)
 
-    def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
-        """`npz` has the array `labels` beside `ids` where labels were asked for."""
-        if form == "npz":
-            samples = list(batches)
-            labels = {} if samples[0].y is None else {"labels": torch.cat([s.y for s in samples]).numpy()}
-            with path.open("wb") as file:
-                np.savez_compressed(file, ids=ids_of(samples).astype(self.tokenizer.dtype), **labels)
-            return
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(self.lines(batches, form, for_terminal=False))
+def domain_of(settings: TextSettings, corpus: Corpus) -> Domain:
+    """Text, with a corpus."""
+    data = TextData(settings, corpus)
+    return Domain(
+        name="text", labels=data.labels, networks=TextNetworks(settings, corpus.tokenizer.size),
+        samples=TextSamples(corpus.tokenizer, data.labels, corpus), data=data, scores=TextScores(data),
+    )  # fmt: skip
 
-    def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `--data` reads them."""
-        for text, name in self._named(batches):
-            if form == "jsonl":
-                about = {"text": text} if name is None else {"label": name, "text": text}
-                yield json.dumps(about, ensure_ascii=for_terminal) + "\n"
-            else:
-                line = text if name is None else f"{name}\t{text}"
-                yield (plain(line) if for_terminal else line) + "\n"
 
-    def _named(self, batches: Iterable[Sample]) -> Iterator[tuple[str, str | None]]:
-        """Each sentence of batches, with the name of its class."""
-        for batch in batches:
-            names = repeat(None) if batch.y is None else (self.labels.names[y] for y in batch.y.tolist())
-            yield from zip(self.texts([batch]), names, strict=False)
+def from_checkpoint(settings: TextSettings, folder: Path) -> Domain:
+    """Text without data, with the tokenizer and the labels of a checkpoint: samples can be drawn."""
+    tokenizer, labels = tokenizers.load(folder), load_labels(folder)
+    networks, samples = TextNetworks(settings, tokenizer.size), TextSamples(tokenizer, labels)
+    return Domain(name="text", labels=labels, networks=networks, samples=samples)
 
-    def _rows(self, batches: Iterable[Sample], columns: int | None = None) -> Iterator[str]:
-        """Lines to look at: sentences, behind their classes; in groups of `columns`, where that is given."""
-        for i, (text, name) in enumerate(self._named(batches)):
-            if columns and i and i % columns == 0:
-                yield ""
-            yield text if name is None else f"{name}\t{text}"
 
-    def _one_hot(self, ids: Tensor, smoothing: float) -> Tensor:
-        """Lines (B, L) as (B, V, L), a share of each one-hot spread over all symbols alike."""
-        spread = smoothing / self.tokenizer.size
-        x = torch.full((*ids.shape, self.tokenizer.size), spread, device=ids.device)
-        return x.scatter_(2, ids.unsqueeze(2), 1 - smoothing + spread).transpose(1, 2)
+def report(evaluation: dict[str, Any]) -> str:
+    """An evaluation for people: a table for each protocol, and in words how the score compares."""
+    if "protocol" in evaluation:  # the one that was asked for
+        protocol = {name: value for name, value in evaluation.items() if name != "labels"}
+        labels = {name: value for name, value in evaluation.items() if name == "labels"}
+        evaluation = {evaluation["protocol"]: protocol} | labels
+    tables = [label_table(found) if name == "labels" else table(found) for name, found in evaluation.items()]
+    return "\n\n".join(tables)
 
-    def _generator_from(self, inputs: int) -> nn.Module:
-        s = self.settings
-        return Generator(inputs, self.tokenizer.size, s.seq_len, s.width, s.depth, s.kernel, s.res_scale)
 
-    def _write(self, stem: Path, ids: np.ndarray) -> Path:
-        path = stem.with_suffix(".txt")
-        text = "".join(line + "\n" for line in self.tokenizer.decode(ids))
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-        return path
+def one_hot(ids: Tensor, symbols: int, smoothing: float = 0.0) -> Tensor:
+    """Lines (B, L) as (B, V, L); a share `smoothing` of each one-hot is spread over all symbols alike."""
+    spread = smoothing / symbols
+    x = torch.full((*ids.shape, symbols), spread, device=ids.device)
+    return x.scatter_(2, ids.unsqueeze(2), 1 - smoothing + spread).transpose(1, 2)
 
 
 def ids_of(batches: Iterable[Sample]) -> np.ndarray:

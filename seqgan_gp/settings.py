@@ -2,52 +2,80 @@
 
 from dataclasses import dataclass
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.parts.fields import option
 from gan_core.recipes.plan import Kind, Preset
 from gan_core.recipes.settings import Settings
-from seqgan_gp.networks.wgan_gp import INITS
-from seqgan_gp.sources.base import BAD_UTF8
-from seqgan_gp.sources.labelled import LABELLED
-from seqgan_gp.tokenizers.base import KINDS, MAX_LENGTH, MAX_VOCAB_SIZE
+from seqgan_gp.choices import BAD_UTF8, INITS, LABELLED, MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings(Settings):
-    """`Settings`, and what a corpus and the text networks go by."""
+    """`Settings`, and those of a corpus and of the text networks."""
 
     data: str = option(
         "wordnet",
-        "sentences: a built-in name, a file, folder or glob of lines or of parquet, several with commas between, - or "
-        "hf:ID[@REV][:SPLIT]; hf-stream:ID reads without keeping a copy",
-        metavar="DATA",
-    )
-    tokenizer: str = option("char", "what a symbol is", choices=KINDS)
+        "lines to train on: the built-in wordnet; a file, folder or glob of lines (plain or .gz) or parquet, several "
+        "with commas between; - for standard input; hf:ID[@REV][:SPLIT] from the Hugging Face hub, or hf-stream:ID to "
+        "read it without keeping a copy",
+        metavar="DATA", section="data",
+    )  # fmt: skip
+    tokenizer: str = option(
+        "char", "what a symbol is: a byte, a code point (char), or a piece of a word (bpe, unigram)",
+        choices=TOKENIZERS, section="data",
+    )  # fmt: skip
     vocab_size: int = option(
-        2048, "most symbols there may be; rarer characters become unknown", low=3, high=MAX_VOCAB_SIZE
-    )
-    seq_len: int = option(32, "symbols a line; longer lines are cut", low=1, high=MAX_LENGTH, metavar="SYMBOLS")
+        2048, "largest number of different symbols; the rarest characters beyond it become one unknown symbol", low=3,
+        high=MAX_VOCAB_SIZE, section="data",
+    )  # fmt: skip
+    seq_len: int = option(
+        32, "symbols of a line: longer lines are cut, shorter ones padded", low=1, high=MAX_LENGTH, metavar="SYMBOLS",
+        section="data",
+    )  # fmt: skip
     heldout: float = option(
-        0.05, "share of the lines that no training batch sees", above=0.0, high=0.9, metavar="SHARE"
-    )
-    bad_utf8: str = option("error", "what to do with lines that are not UTF-8", choices=BAD_UTF8)
+        0.05, "share of the lines that is held out from training, for scoring", above=0.0, high=0.9, metavar="SHARE",
+        section="data",
+    )  # fmt: skip
+    bad_utf8: str = option(
+        "error", "what to do with a line that is not UTF-8: stop, mark its bad bytes, or skip it", choices=BAD_UTF8,
+        section="data",
+    )  # fmt: skip
     labels: str = option(
         "auto",
-        "where labels are: a first column and a tab, a file a class, nowhere, or found out by looking",
-        choices=LABELLED,
-    )
-    depth: int = option(5, "residual blocks of each network", low=0, high=256, metavar="BLOCKS")
-    kernel: int = option(5, "width of their convolutions", low=1, high=255, metavar="SYMBOLS")
-    res_scale: float = option(0.3, "factor of each block's residual", above=0.0, high=10.0)
-    smoothing: float = option(
-        0.0, "share of each real one-hot spread over all symbols, so that softmaxes need not saturate; 0 in the paper",
-        low=0.0, high=0.9,
+        "where the labels of lines are: before a tab at the start of each line (tab), in the names of the files, one a "
+        "class (file), or nowhere (none); auto finds out",
+        choices=LABELLED, section="data",
     )  # fmt: skip
-    init: str = option("paper", "initialisation: the authors' or PyTorch's", choices=INITS)
+    width: int = option(
+        64, "channels of the residual blocks of both networks", low=1, high=16384, metavar="CHANNELS",
+        section="networks",
+    )  # fmt: skip
+    depth: int = option(
+        5, "number of residual blocks of each network", low=0, high=256, metavar="BLOCKS", section="networks"
+    )
+    kernel: int = option(
+        5, "kernel width of the residual blocks' convolutions, an odd number", low=1, high=255, metavar="SYMBOLS",
+        section="networks",
+    )  # fmt: skip
+    res_scale: float = option(
+        0.3, "factor of the residual that a residual block adds to its input", above=0.0, high=10.0, section="networks"
+    )
+    smoothing: float = option(
+        0.0,
+        "share of each real one-hot vector that is spread evenly over all symbols, which keeps the generator's softmax "
+        "from saturating; the paper has 0",
+        low=0.0, high=0.9, varies=True,
+    )  # fmt: skip
+    init: str = option(
+        "paper", "initial weights of the networks: as in the paper's code or PyTorch's defaults", choices=INITS,
+        section="networks",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
-            raise UsageError(f"--kernel {self.kernel} is even, so no convolution could be centred: give an odd number")
+            raise UsageError(
+                f"{named('kernel', self.kernel)} is even, so no convolution could be centred: give an odd number"
+            )
 
 
 # Gulrajani et al. 2017, section 5.4, and the authors' gan_language.py.

@@ -1,6 +1,6 @@
 """The command line: the Click group, and the one place where errors become sentences and exit codes.
 
-Commands are imported when they are called: torch takes a second to import, and `--help` should not.
+Commands are imported when they are called, and torch when one runs: it takes seconds, and help should not.
 """
 
 import importlib
@@ -8,22 +8,34 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
-from gan_core.errors import GanError
+from gan_core.errors import GanError, UsageError, naming_options
+from gan_core.recipes.plan import RENAMED
+from gan_core.runtime.progress import bars_by
 from gan_core.storage.sealed import FULL
-from gan_core.text import plain
+from gan_core.text import nearest, plain
+from seqgan_gp_cli.flags import flag, key_of
+from seqgan_gp_cli.help import write_examples
 
 COMMANDS = {
-    "train-text": ("train", "Train a generator of sentences, or of other lines of symbols."),
-    "train-image": ("train", "Train a generator of images."),
+    "train-text": ("commands", "Train a generator of sentences, or of other lines of symbols."),
+    "train-image": ("commands", "Train a generator of images."),
+    "train-points": ("commands", "Train a generator of points in the plane, where everything can be seen."),
     "sample": ("sample", "Draw samples from a run."),
     "evaluate": ("evaluate", "Score a run, or a file of samples."),
     "recipes": ("show", "List the published recipes and their parts, or explain one."),
     "inspect": ("show", "Show a run: its options, scores and newest checkpoint."),
     "doctor": ("show", "Show versions, devices and free disk space."),
 }
+EXAMPLES = (
+    ("train on the built-in sentences for under five minutes", "train-text"),
+    ("draw a thousand samples of a run", "sample runs/00000-text-wgan-gp --num 1000 --out samples.txt"),
+    ("the options of a command", "train-image --help"),
+)
 DEBUG = "SEQGAN_GP_DEBUG"
 LONGEST = 1000  # characters of a message; what data and runs hold may be quoted in one
 
@@ -39,6 +51,18 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"seqgan_gp_cli.{COMMANDS[cmd_name][0]}")
         return getattr(module, cmd_name.replace("-", "_"))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = nearest(args[0], COMMANDS)
+            remedy = f"did you mean {near}?" if near else f"choose from {', '.join(COMMANDS)}"
+            raise UsageError(f"there is no command {args[0]!r}: {remedy}")
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_examples(ctx, formatter, EXAMPLES)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -63,13 +87,33 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def run(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    with naming_options(flag), bars_by(tqdm_bar):
+        return code_of(args)
+
+
+def tqdm_bar(**about: Any) -> Any:
+    """A bar of tqdm's, which is imported when the first one is shown."""
+    from tqdm import tqdm
+
+    return tqdm(**about)
+
+
+def program() -> str:
+    """The program as the user called it."""
+    return "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
+
+
+def code_of(args: Sequence[str] | None) -> int:
+    """Run the command line and return its exit code; every error becomes one sentence."""
     try:
-        return cli.main(args, standalone_mode=False) or 0
+        return cli.main(args, prog_name=program(), standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help())
         return 2
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.NoSuchOption as error:
+        return complain(of_option(error), error.exit_code)
     except click.ClickException as error:
         return complain(error.format_message(), error.exit_code)
     except GanError as error:
@@ -85,6 +129,17 @@ def run(args: Sequence[str] | None = None) -> int:
         return complain(of_system(error), 1)
     except Exception as error:
         return complain(f"unexpected {type(error).__name__}: {error}; run again with {DEBUG}=1 for details", 1)
+
+
+def of_option(error: click.NoSuchOption) -> str:
+    """An unknown option as one sentence: its present name if it has been renamed, else the nearest one."""
+    name, ctx = error.option_name, error.ctx
+    names = [each for param in ctx.command.get_params(ctx) for each in param.opts + param.secondary_opts] if ctx else []
+    if (new := RENAMED.get(key_of(name))) and flag(new) in names:
+        return f"{name} is called {flag(new)} now"
+    near = nearest(name, names)
+    remedy = f"did you mean {near}?" if near else f"see {ctx.command_path if ctx else program()} --help"
+    return f"there is no option {name}: {remedy}"
 
 
 def of_system(error: OSError) -> str:

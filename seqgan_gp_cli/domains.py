@@ -1,35 +1,63 @@
-"""What the commands know of the domains: the only table of them."""
+"""What the commands know of the domains: the only table of them. Nothing here imports torch before a run is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.parts.fields import parse
-from gan_core.recipes.build import make_parts
 from gan_core.recipes.plan import Kind, Plan, fields_of, renamed
-from image_gan.domain import ImageDomain
-from image_gan.scores.backbones import runs_code
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from point_gan.settings import POINTS
 from seqgan_gp.settings import TEXT
+
+if TYPE_CHECKING:
+    from gan_core.domain import Domain
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A domain: its options, how it opens data or what lies in a checkpoint, and how it reports an evaluation."""
+    """A domain: its options, and what imports the module that has its functions."""
 
     kind: Kind
-    open: Callable[..., Any]
-    from_checkpoint: Callable[..., Any]
-    report: Callable[[dict[str, Any]], str]
+    module: Callable[[], Any]
+
+    def open(self, settings: Any) -> "Domain":
+        """The domain with its data."""
+        return self.module().open_domain(settings)
+
+    def from_checkpoint(self, settings: Any, folder: Path) -> "Domain":
+        """The domain without data, from what lies in a checkpoint."""
+        return self.module().from_checkpoint(settings, folder)
+
+    def report(self, evaluation: dict[str, Any]) -> str:
+        """An evaluation for people."""
+        return self.module().report(evaluation)
 
 
-DOMAINS = {
-    "text": Entry(TEXT, TextDomain.open, TextDomain.from_checkpoint, TextDomain.report),
-    "image": Entry(IMAGE, ImageDomain.open, ImageDomain.from_checkpoint, ImageDomain.report),
-}
+def text() -> Any:
+    """The module of text."""
+    from seqgan_gp import domain
+
+    return domain
+
+
+def points() -> Any:
+    """The module of points."""
+    from point_gan import domain
+
+    return domain
+
+
+def image() -> Any:
+    """The module of images."""
+    from image_gan import domain
+
+    return domain
+
+
+DOMAINS = {"text": Entry(TEXT, text), "points": Entry(POINTS, points), "image": Entry(IMAGE, image)}
 
 
 def entry_of(config: dict[str, Any], path: Path) -> Entry:
@@ -49,6 +77,8 @@ def plan_of(config: dict[str, Any], path: Path) -> Plan:
     Raises:
         CheckpointError: its options are not this version's, or out of range.
     """
+    from gan_core.recipes.build import make_parts
+
     kind = entry_of(config, path).kind
     try:
         check_form(config)
@@ -70,6 +100,8 @@ def refuse_code(path: Path, named: str, given: str | None) -> None:
     Raises:
         CheckpointError: the run alone names it.
     """
+    from image_gan.scores.backbones import runs_code
+
     if runs_code(named) and named != given:
         raise CheckpointError(f"{path / 'config.json'} names code, {named}: give --backbone {named} if you trust it")
 

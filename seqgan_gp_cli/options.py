@@ -4,16 +4,23 @@ import dataclasses
 import math
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gan_core.errors import UsageError
-from gan_core.parts.fields import flag, parse
-from gan_core.recipes.plan import Kind, fields_of, renamed, settle
+from gan_core.parts.fields import parse, parse_schedule
+from gan_core.recipes.plan import Kind, fields_of, renamed
+from gan_core.schedules.base import Schedule
 from gan_core.storage.inputs import read_limited
+from gan_core.text import nearest
+from seqgan_gp_cli.flags import flag, key_of
+from seqgan_gp_cli.help import FieldOption
 
+NEWEST = "<newest>"  # the value of --resume without a value
+EXAMPLE = "gp-weight=cosine:10:1:5000"
 CONFIG_LIMIT = 1 << 20  # bytes of a --config file
 
 
@@ -39,25 +46,23 @@ def variable(key: str) -> str:
     return key.replace(".", "__").replace("-", "_")
 
 
-def click_options(kind: Kind) -> list[click.Option]:
-    """The options of a domain's training command. Those not given are None; help shows what the default run has."""
-    shown = settle(kind, {}).numbers
+def click_options(kind: Kind) -> list[FieldOption]:
+    """The options of a domain's training command that are fields. Those that are not given are None."""
     options = []
     for key, option in fields_of(kind).items():
-        default = shown.get(key, option.default)
-        part = key.partition(".")[0] if "." in key else ""
-        text = f"{part + ': ' if part else ''}{option.metadata['help']}  [{default if default != '' else 'none'}]"
         names = [flag(key) + (f"/{flag('no-' + key)}" if option.type is bool else ""), variable(key)]
         kind_of = {"is_flag": True} if option.type is bool else {"type": FieldType(key, option)}
-        options.append(click.Option(names, default=None, help=text, **kind_of))
+        about: dict[str, Any] = dict(default=None, help=option.metadata["help"], default_value=option.default)
+        section = "parts" if "." in key else option.metadata["section"]
+        options.append(FieldOption(key, section, names, **about, **kind_of))
     return options
 
 
 def read_file(kind: Kind, path: Path) -> dict[str, Any]:
     """The options in a --config file: TOML, keys as on the command line without the dashes in front.
 
-    Options of parts may stand in a table of their own, `[gp]` with `weight = 10`. `recipe`, `preset`, `add` and
-    `without` may stand there too.
+    Options of parts may stand in a table of their own, `[gp]` with `weight = 10`, and schedules in `[schedule]` with
+    `gp-weight = "cosine:10:1:5000"`. `recipe`, `preset`, `add` and `without` may stand there too.
 
     Raises:
         UsageError: it is unreadable, or holds a key that is no option.
@@ -70,12 +75,15 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     known = {flag(key)[2:]: key for key in fields_of(kind)}
     flat: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("_", "-")
+        if name == "schedule" and isinstance(value, dict):
+            given |= read_schedules(kind, [f"{option}={text}" for option, text in value.items()])
+            continue
         flat |= (
             {f"{name}-{k.replace('_', '-')}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
         )
-    given: dict[str, Any] = {}
     for name, value in flat.items():
         if name in ("recipe", "preset"):
             given[name] = str(value)
@@ -84,11 +92,36 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
         elif name in known:
             given[known[name]] = parse(known[name], fields_of(kind)[known[name]], value)
         else:
-            now = renamed(name.replace("-", "_"))
-            if now:
+            if now := renamed(key_of(name)):
                 raise UsageError(f"--config {path}: {now}")
-            raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: see its --help")
+            near = nearest(name, [*known, "recipe", "preset", "add", "without"])
+            remedy = f"did you mean {near}?" if near else "see its --help"
+            raise UsageError(f"--config {path} has {name!r}, which is no option of train-{kind.name}: {remedy}")
     return given
+
+
+def read_schedules(kind: Kind, texts: Iterable[str]) -> dict[str, Schedule]:
+    """The options that follow a schedule, by key, from texts such as `gp-weight=cosine:10:1:5000`.
+
+    Raises:
+        UsageError: one is not of that form, or its option does not exist or takes no schedule.
+    """
+    options = fields_of(kind)
+    known = {flag(key)[2:]: key for key in options}
+    found: dict[str, Schedule] = {}
+    for text in texts:
+        name, equals, schedule = text.partition("=")
+        name = name.strip().removeprefix("--").replace("_", "-")
+        if not equals:
+            raise UsageError(f"--schedule {text} is not of the form OPTION=KIND:FROM:TO:STEPS, such as {EXAMPLE}")
+        if name not in known:
+            near = nearest(name, [key for key, option in known.items() if options[option].metadata["varies"]])
+            hint = f"; did you mean --{near}?" if near else ""
+            raise UsageError(f"--schedule {text}: there is no option --{name}{hint}")
+        if known[name] in found:
+            raise UsageError(f"--schedule {name} is given twice: join the schedules with a comma")
+        found[known[name]] = parse_schedule(known[name], options[known[name]], schedule)
+    return found
 
 
 def seconds(text: str) -> float:

@@ -9,69 +9,95 @@ from typing import Any
 import click
 
 from gan_core.errors import UsageError
+from seqgan_gp_cli.help import Command
 
 EACH = "each"
 NUM, NUM_OF_EACH = 16, 8
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("sixteen samples, printed", "sample runs/00000-text-wgan-gp"),
+        ("a thousand lines in a file", "sample runs/00000-text-wgan-gp --num 1000 --out samples.txt"),
+        ("ids of symbols for NumPy, by another seed", "sample runs/00000-text-wgan-gp --seed 1 --out samples.npz"),
+        ("a folder of images", "sample runs/00002-image-cgan --num 100 --format folder --out samples"),
+        ("eight images of each class as one picture", "sample runs/00002-image-cgan --label each --out classes.png"),
+    ],
+)
 @click.argument("run")
 @click.option(
-    "--num", type=click.IntRange(1, 100_000_000), metavar="N", help="how many, exactly  [16; 8 of each class]"
+    "--num",
+    type=click.IntRange(1, 100_000_000),
+    metavar="N",
+    help="number of samples to draw  [16; 8 of each class with --label each]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="SEED", help="sample i depends on it and i  [0]"
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    metavar="SEED",
+    help="seed of the samples: the i-th sample depends on the seed and i alone  [0]",
 )
 @click.option(
-    "--out", metavar="FILE", help="file or folder to write, replaced if it is there, or -  [text: -, images: RUN]"
+    "--out",
+    metavar="FILE",
+    help="file or folder to write, which is replaced if it exists; - prints  [text: -; else a file in RUN]",
 )
 @click.option(
     "--format",
     "form",
     metavar="FORMAT",
-    help="txt, jsonl or npz for text; png, folder or npz for images  [by the file's ending, else the first]",
+    help="form of the samples: txt, jsonl or npz for text; png, folder or npz for images; png, npy or csv for points  "
+    "[by the ending of --out; else txt or png]",
 )
 @click.option(
     "--label",
     metavar="NAME|each",
-    help="the class of all samples, or every class in turn, for runs with labels  [drawn]",
+    help="class to draw, or each for all classes in turn; for runs with labels  [drawn as often as in the data]",
 )
 @click.option(
     "--code", "codes", multiple=True, metavar="K=VALUE|each",
-    help="the value of code K, from 0, or a picture with each code swept along rows, for runs with codes  [drawn]",
+    help="value of the latent code with number K, counted from 0, or each for a picture that sweeps every code along "
+    "rows; for runs with codes, such as infogan; may be repeated  [drawn at random]",
 )  # fmt: skip
 @click.option(
-    "--ema/--raw", default=None, help="the running average, or the trained weights  [average if there is one]"
+    "--ema/--raw",
+    default=None,
+    help="draw from the running average of the weights or from the trained weights  [the average if the run has one]",
 )
-@click.option("--device", default="auto", metavar="DEVICE", help="cpu, cuda, cuda:1, mps, or auto  [auto]")
+@click.option(
+    "--device", default="auto", metavar="DEVICE", help="device to draw on: cpu, cuda, cuda:1, mps or auto  [auto]"
+)
 def sample(
     run: str, num: int | None, seed: int, out: str | None, form: str | None, label: str | None,
     codes: tuple[str, ...], ema: bool | None, device: str,
 ) -> None:  # fmt: skip
-    """Draw samples from RUN, a run's folder."""
+    """Draw samples from RUN, the folder of a run, by its newest checkpoint."""
     from gan_core.storage.sealed import full_disk, is_full, writing
     from seqgan_gp_cli.load import load
 
     loaded = load(run, ema, device)
     domain = loaded.domain
-    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in domain.formats else domain.formats[0])
-    if form not in domain.formats:
-        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(domain.formats)}")
+    samples = domain.samples
+    form = form or (Path(out).suffix[1:] if out and Path(out).suffix[1:] in samples.formats else samples.formats[0])
+    if form not in samples.formats:
+        raise UsageError(f"--format {form} is not for {domain.name}: choose from {', '.join(samples.formats)}")
     if out is None:
-        out = "-" if domain.printed else str(loaded.path / f"sampled.{form}")
+        out = "-" if samples.printed else str(loaded.path / f"sampled.{form}")
     num, batches, columns = asked_for(loaded.trained(seed), domain.labels, num, label, codes)
-    if label != EACH and form == domain.formats[0]:  # the form for people, where one class needs no name
+    if label != EACH and form == samples.formats[0]:  # the form for people, where one class needs no name
         batches = (batch.without_labels() for batch in batches)
     if out == "-":
-        if form not in domain.printed:
+        if form not in samples.printed:
             raise UsageError(f"--format {form} is not text: give it a file with --out")
         with writing("standard output"):
-            for piece in domain.lines(batches, form, for_terminal=sys.stdout.isatty()):
+            for piece in samples.lines(batches, form, for_terminal=sys.stdout.isatty()):
                 click.echo(piece, nl=False)
         return
     try:
         with opened(Path(out)) as path:
-            domain.export(batches, form, path, columns)
+            samples.export(batches, form, path, columns)
     except OSError as error:
         if is_full(error):
             raise full_disk(f"--out {out}", error, "free some space there, or choose another file") from error

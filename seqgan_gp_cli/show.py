@@ -12,52 +12,72 @@ from typing import Any
 import click
 
 from gan_core.errors import CheckpointError, UsageError
+from gan_core.parts import catalogue
+from gan_core.recipes.published import RECIPES
+from gan_core.text import nearest
+from seqgan_gp_cli.flags import flag
+from seqgan_gp_cli.help import Command, shown
 
 SUMMARY_LIMIT = 1 << 24  # bytes; a larger summary.json is not one of ours
 DAMAGED = "{} is damaged: remove it, or train on with --resume"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        ("every recipe and every part, a line each", "recipes"),
+        ("a recipe: its numbers, and the objective and options of its parts", "recipes wgan-gp"),
+        ("a part", "recipes spectral"),
+    ],
+)
 @click.argument("name", required=False)
 def recipes(name: str | None) -> None:
-    """List the recipes and the parts, or explain NAME, one of them: its objective, its parts, its numbers."""
-    from gan_core.parts.base import REGISTRY
-    from gan_core.parts.fields import flag, options_of
-    from gan_core.recipes.published import RECIPES
-    from seqgan_gp_cli.domains import DOMAINS
+    """List the recipes and the parts, or explain NAME, which is one of them: its equations, parts and options.
 
-    def explain(part: str) -> None:
-        kind = REGISTRY[part]
-        click.echo(f"\n{part}  ({kind.__module__.replace('.', '/')}.py, class {kind.__name__})")
-        click.echo(textwrap.indent(textwrap.dedent("    " + (kind.__doc__ or "")).strip(), "  "))
-        for option in options_of(kind):
-            click.echo(f"    {flag(f'{part}.{option.name}')}  {option.metadata['help']}  [{option.default}]")
-
-    del DOMAINS  # imported for the parts that it registers
+    A part is a loss, a penalty on gradients, a constraint on weights or a conditioning on labels.
+    """
+    parts = catalogue.known()
     if name is None:
         click.echo("Recipes (train-text or train-image --recipe NAME; `recipes NAME` explains one):")
         for key, recipe in RECIPES.items():
             click.echo(f"  {key:<14} {' + '.join(recipe.parts):<30} {recipe.title}, {recipe.source}")
         click.echo("\nParts (--add PART, --without PART; `recipes PART` explains one):")
-        for key, kind in REGISTRY.items():
-            click.echo(f"  {key:<24} {(kind.__doc__ or '').strip().splitlines()[0]}")
+        for key, part in parts.items():
+            click.echo(f"  {key:<24} {part.doc.splitlines()[0]}")
     elif name in RECIPES:
         recipe = RECIPES[name]
         click.echo(f"{recipe.title}, {recipe.source}: {' + '.join(recipe.parts)}")
         click.echo("numbers: " + ", ".join(f"{flag(key)[2:]} {value}" for key, value in recipe.numbers.items()))
-        for part in recipe.parts:
-            explain(part)
-    elif name in REGISTRY:
-        explain(name)
+        for key in recipe.parts:
+            explain(parts[key])
+    elif name in parts:
+        explain(parts[name])
     else:
-        raise UsageError(f"there is no recipe or part called {name!r}: `recipes` lists them")
+        near = nearest(name, [*RECIPES, *parts])
+        raise UsageError(
+            f"there is no recipe or part called {name!r}: {f'did you mean {near}?' if near else '`recipes` lists them'}"
+        )
 
 
-@click.command()
+def explain(part: catalogue.Entry) -> None:
+    """Print a part: where it is defined, its docstring and its options."""
+    click.echo(f"\n{part.name}  ({part.module.replace('.', '/')}.py, class {part.qualname})")
+    click.echo(textwrap.indent(part.doc, "  "))
+    for option in part.options:
+        click.echo(f"    {flag(f'{part.name}.{option.name}')}  {option.metadata['help']}  [{shown(option.default)}]")
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        ("a run for people", "inspect runs/00000-text-wgan-gp"),
+        ("a run for programs", "inspect runs/00000-text-wgan-gp --json"),
+    ],
+)
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object and nothing else")
 def inspect(run: str, as_json: bool) -> None:
-    """Show RUN, a run's folder: what it is, how it scores, and whether its newest checkpoint is whole."""
+    """Show RUN, the folder of a run: its options and scores, and whether its newest checkpoint is whole."""
     from gan_core.text import plain
     from gan_core.training.checkpoint import newest
     from gan_core.training.run import read_config, run_folder
@@ -117,9 +137,9 @@ def told(entry: Any, summary: dict[str, Any], file: Path) -> list[str]:
     return lines
 
 
-@click.command()
+@click.command(cls=Command, examples=[("versions, devices, threads, caches and free disk space", "doctor")])
 def doctor() -> None:
-    """Show what runs depend on here: versions, devices, threads, caches, free disk space."""
+    """Show what runs depend on on this machine: versions, devices, threads, caches and free disk space."""
     import torch
 
     from gan_core.storage.cache import cache_root

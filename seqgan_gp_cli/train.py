@@ -1,4 +1,4 @@
-"""train-text and train-image: from options to a finished run."""
+"""What train-text and train-image do: from options to a finished run. The commands themselves stand in commands.py."""
 
 import contextlib
 import dataclasses
@@ -17,62 +17,31 @@ import numpy as np
 import torch
 
 from gan_core.errors import CheckpointError, GanError, UsageError
-from gan_core.parts.fields import flag
 from gan_core.recipes.build import build, make_parts
-from gan_core.recipes.plan import Plan, fields_of, settle
-from gan_core.recipes.published import RECIPES
+from gan_core.recipes.plan import Plan, settle
 from gan_core.runtime import dist
 from gan_core.runtime.device import pick_device, use_threads
 from gan_core.storage.sealed import write_json
 from gan_core.text import plain
 from gan_core.training import checkpoint
-from gan_core.training.loop import Follower, Trainer, legend
+from gan_core.training.loop import Trainer
+from gan_core.training.recorder import Recorder, legend
 from gan_core.training.run import Run, newest_run, read_config, run_folder
 from gan_core.training.signals import Stopped
+from seqgan_gp_cli import program
 from seqgan_gp_cli.domains import DOMAINS, Entry, plan_of, refuse_code
+from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.load import check_networks
-from seqgan_gp_cli.options import click_options, read_file, seconds, variable
+from seqgan_gp_cli.options import NEWEST, seconds
+from seqgan_gp_cli.screen import Terminal
 
-NEWEST = "<newest>"
 
-
-def train_command(entry: Entry) -> click.Command:
-    """The training command of a domain."""
-    kind = entry.kind
-    presets = "; ".join(f"{name}: {preset.summary}" for name, preset in kind.presets.items())
-    control = [
-        click.Option(["--recipe"], metavar="|".join(RECIPES), help=f"published recipe  [{kind.recipe}]"),
-        click.Option(["--preset"], help=f"set of numbers ({presets})  [{kind.preset}]"),
-        click.Option(["--add"], multiple=True, metavar="PART", help="add a part to the recipe; see `recipes`"),
-        click.Option(["--without"], multiple=True, metavar="PART", help="leave a part of the recipe out"),
-        click.Option(["--outdir"], type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept  [runs]"),
-        click.Option(["--name"], help="name of the run's folder after its number"),
-        click.Option(
-            ["--resume"], is_flag=False, flag_value=NEWEST, metavar="[RUN]", help="go on with a run; alone, the newest"
-        ),
-        click.Option(
-            ["--config"], type=Path, metavar="FILE.toml", help="read options from a file; the command line wins"
-        ),
-        click.Option(["--dry-run"], is_flag=True, help="show the settled options and networks, and stop"),
-    ]
-
-    keys = {variable(key): key for key in fields_of(kind)}
-
-    def callback(**values: Any) -> None:
-        given = {keys[name]: value for name, value in values.items() if name in keys and value is not None}
-        for name in ("recipe", "preset", "add", "without"):
-            if values[name]:
-                given[name] = list(values[name]) if name in ("add", "without") else values[name]
-        if values["config"]:
-            given = read_file(kind, values["config"]) | given
-        with terminable(), quiet_unless_first():
-            train(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
-
-    help = f"""Train a GAN on {kind.noun}.
-
-    With no option it trains preset {kind.preset} of recipe {kind.recipe} on the built-in data. The run's folder holds
-    its options, losses, samples, scores and checkpoints. To resume, run `train-{kind.name} --resume`."""
-    return click.Command(f"train-{kind.name}", params=[*control, *click_options(kind)], callback=callback, help=help)
+def run_command(
+    entry: Entry, given: dict[str, Any], outdir: Path, name: str | None, resume: str | None, dry_run: bool
+) -> None:
+    """What a training command does: `train` that ends cleanly on SIGTERM and prints in the first process only."""
+    with terminable(), quiet_unless_first():
+        train(entry, given, outdir, name, resume, dry_run)
 
 
 def train(
@@ -103,7 +72,7 @@ def train(
         domain = entry.open(settings)
         parts = make_parts(plan.parts, plan.numbers)
         if path is not None and config is not None:
-            check_data(path, config, domain, settings)
+            check_data(path, config, domain.data, settings)
             if saved := checkpoint.latest(path / "checkpoints"):
                 check_networks(domain, parts, settings, saved.folder)
         game = build(domain, parts, settings, device)
@@ -111,7 +80,7 @@ def train(
         if dry_run:
             return
         if dist.rank():
-            follow(Follower(game, domain, settings, device), path, until)
+            follow(Trainer(game, domain, settings, device), path, until)
             return
         if path is None or config is None:
             config = make_config(kind.name, plan, domain)
@@ -119,22 +88,23 @@ def train(
         else:
             run = Run(path)
         with contextlib.closing(run):
-            trainer = Trainer(game, domain, run, settings, device)
+            recorder = Recorder(run, domain, game.parts, settings.keep, Terminal())
+            trainer = Trainer(game, domain, settings, device, recorder)
             if path is not None:  # once more: only now that it is locked can nobody else write there
                 trainer.resume(checkpoint.latest(run.checkpoints))
-                config["numbers"] = plan.numbers
+                config["numbers"] = plan.written()
                 write_json(run.path / "config.json", config)
                 tell_resumed(game.step, config)
-            play(trainer, config, until, outdir)
+            play(trainer, run, config, until, outdir)
 
 
-def check_data(path: Path, config: dict[str, Any], domain: Any, settings: Any) -> None:
+def check_data(path: Path, config: dict[str, Any], data: Any, settings: Any) -> None:
     """Refuse to go on with other data than a run began with.
 
     Raises:
         CheckpointError: the message has both fingerprints.
     """
-    before, now = config["data"]["fingerprint"], domain.fingerprint
+    before, now = config["data"]["fingerprint"], data.fingerprint
     if before != now:
         raise CheckpointError(
             f"--resume {path}: --data {settings.data} is not what the run was trained on (its fingerprint is "
@@ -142,7 +112,7 @@ def check_data(path: Path, config: dict[str, Any], domain: Any, settings: Any) -
         )
 
 
-def follow(trainer: Follower, path: Path | None, until: float) -> None:
+def follow(trainer: Trainer, path: Path | None, until: float) -> None:
     """Train along with the first process, which writes and prints; `path`: of the run to go on with."""
     if path is not None:
         trainer.resume(checkpoint.latest(path / "checkpoints"))
@@ -162,12 +132,12 @@ def quiet_unless_first() -> Iterator[None]:
         yield
 
 
-def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -> None:
+def play(trainer: Trainer, run: Run, config: dict[str, Any], until: float, outdir: Path) -> None:
     """Train, and say where to find what, before and after."""
-    game, run, kind = trainer.game, trainer.run, DOMAINS[config["domain"]].kind
-    command = "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
+    game, entry = trainer.game, DOMAINS[config["domain"]]
+    command = program()
     print(f"run:         {run.path}")
-    print(f"to resume:   {command} train-{kind.name} --resume {shlex.quote(str(run.path))}")
+    print(f"to resume:   {command} train-{entry.kind.name} --resume {shlex.quote(str(run.path))}")
     print(f"to watch:    tensorboard --logdir {shlex.quote(str(outdir))}")
     if game.engine.compile:
         print("compiling:   the first steps take up to a minute, once on a machine for each kind of run")
@@ -182,7 +152,7 @@ def play(trainer: Trainer, config: dict[str, Any], until: float, outdir: Path) -
         print(f"{stop}: saved at step {game.step} in {run.path}", file=sys.stderr)
         raise click.exceptions.Exit(stop.code) from stop
     print(f"\ntrained to step {game.step} of {trainer.settings.steps} in {time.monotonic() - began:.0f} s\n")
-    print(trainer.domain.report(trainer.evaluation))
+    print(entry.report(trainer.evaluation))
     print(f"\nsamples:      {run.samples}\ncurves:       {run.path / 'curves.png'}")
     print(f"more samples: {command} sample {shlex.quote(str(run.path))} --num 20", flush=True)
 
@@ -264,8 +234,8 @@ def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
         "recipe": plan.recipe,
         "preset": plan.preset,
         "parts": list(plan.parts),
-        "numbers": plan.numbers,
-        "data": domain.about(),
+        "numbers": plan.written(),
+        "data": domain.data.about(),
         "threads": torch.get_num_threads(),
         "processes": dist.size(),
         "versions": {
@@ -286,10 +256,7 @@ def show_plan(plan: Plan, domain: Any, game: Any) -> None:
     columns = max(1, 120 // width)
     for first in range(0, len(cells), columns):
         print("  " + "".join(cell.ljust(width) for cell in cells[first : first + columns]).rstrip())
-    print("data:        " + domain.summary())
+    print("data:        " + domain.data.summary())
     for role, player in (("generator", game.generator), ("critic", game.critic)):
         print(f"{role + ':':<13}{sum(p.numel() for p in player.net.parameters()):,} parameters")
     sys.stdout.flush()
-
-
-train_text, train_image = (train_command(DOMAINS[name]) for name in ("text", "image"))

@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 import torch
 
-from seqgan_gp_cli import run
+from gan_core.errors import naming_options
+from gan_core.runtime.progress import bars_by
+from seqgan_gp_cli import run, tqdm_bar
+from seqgan_gp_cli.flags import flag
 
 
 @pytest.fixture(autouse=True)
 def one_thread_and_a_seed():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def like_the_command_line():
+    """Messages name options as flags, and terminals have bars, also where a test does not run a command."""
+    with naming_options(flag), bars_by(tqdm_bar):
+        yield
 
 
 @pytest.fixture(autouse=True)

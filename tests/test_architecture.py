@@ -11,17 +11,30 @@ import pytest
 from tests.imports import circles, graph, imports, rooms, upward
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("gan_core", "seqgan_gp", "image_gan", "seqgan_gp_cli", "experiments", "robustness", "benchmarks", "data")
+PACKAGES = (
+    "gan_core",
+    "seqgan_gp",
+    "image_gan",
+    "point_gan",
+    "seqgan_gp_cli",
+    "examples",
+    "experiments",
+    "robustness",
+    "benchmarks",
+    "data",
+)
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 # package -> the packages of ours that it may import
 ARROWS = {
     "gan_core": {"gan_core"},
     "seqgan_gp": {"gan_core", "seqgan_gp"},
     "image_gan": {"gan_core", "image_gan"},
-    "seqgan_gp_cli": {"gan_core", "seqgan_gp", "image_gan", "seqgan_gp_cli"},
-    "experiments": {"gan_core", "seqgan_gp", "image_gan", "experiments"},
+    "point_gan": {"gan_core", "point_gan"},
+    "seqgan_gp_cli": {"gan_core", "seqgan_gp", "image_gan", "point_gan", "seqgan_gp_cli"},
+    "examples": {"gan_core", "seqgan_gp", "image_gan", "point_gan"},
+    "experiments": {"gan_core", "seqgan_gp", "image_gan", "point_gan", "experiments"},
     "robustness": {"gan_core", "seqgan_gp", "image_gan", "robustness", "seqgan_gp_cli"},
-    "benchmarks": {"gan_core", "seqgan_gp", "image_gan", "benchmarks"},
+    "benchmarks": {"gan_core", "seqgan_gp", "image_gan", "point_gan", "benchmarks"},
     "data": set(),
 }
 
@@ -30,6 +43,7 @@ ARROWS = {
 FLOORS = {
     "gan_core": (
         ("errors", "text", "sample", "ops"),
+        ("schedules",),
         ("runtime", "storage"),
         ("labels", "networks"),
         ("parts",),
@@ -39,15 +53,31 @@ FLOORS = {
         ("training",),
     ),
     "seqgan_gp": (
-        ("lines",),
+        ("choices", "lines"),
         ("tokenizers", "sources", "networks"),
         ("corpus",),
         ("scores",),
         ("settings",),
         ("domain",),
     ),
-    "image_gan": (("sources", "networks", "grids"), ("dataset",), ("scores",), ("settings",), ("domain",)),
-    "seqgan_gp_cli": (("options",), ("domains",), ("load",), ("evaluate", "sample", "show", "train")),
+    "image_gan": (
+        ("choices",),
+        ("sources", "networks", "grids"),
+        ("dataset",),
+        ("scores",),
+        ("settings",),
+        ("domain",),
+    ),
+    "point_gan": (("networks", "scores", "sources", "pictures", "settings"), ("domain",)),
+    "seqgan_gp_cli": (
+        ("flags", "screen"),
+        ("help",),
+        ("options",),
+        ("domains",),
+        ("load",),
+        ("evaluate", "sample", "show", "train"),
+        ("commands",),
+    ),
 }
 
 
@@ -75,7 +105,11 @@ def test_rooms_stand_on_their_floors_and_no_imports_go_in_a_circle():
             "def late():\n    from gan_core.game.game import Game",
             "gan_core.game.game -> gan_core.game.prior",
         ),
-        ("seqgan_gp/lines.py", "from seqgan_gp.domain import TextDomain", "seqgan_gp.lines -> seqgan_gp.domain"),
+        (
+            "seqgan_gp/lines.py",
+            "from seqgan_gp.domain import from_checkpoint, open_domain, report",
+            "seqgan_gp.lines -> seqgan_gp.domain",
+        ),
         ("gan_core/attic/old.py", "", "gan_core.attic stands on no floor"),
     ],
 )
@@ -99,7 +133,7 @@ def test_arrows_point_one_way_and_files_stay_short(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_is_unpickled(path):
-    text = path.read_text()
+    text = path.read_text().replace("ast.literal_eval(", "")  # which reads literals and calls nothing
     for call in ("pickle.load", "torch.load(", "np.load(", "trust_remote_code", "eval(", "exec("):
         for line in (line for line in text.splitlines() if call in line):
             safe = {"torch.load(": "weights_only=True", "np.load(": "allow_pickle=False", "eval(": ".eval()"}
@@ -129,6 +163,6 @@ def test_a_wheel_installs_no_module_of_a_general_name(tmp_path):
     listing = subprocess.run([sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True).stdout
     names = [line.split()[0] for line in listing.splitlines()[1:]]
     tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"gan_core", "seqgan_gp", "image_gan", "seqgan_gp_cli"}
+    assert tops == {"gan_core", "seqgan_gp", "image_gan", "point_gan", "seqgan_gp_cli"}
     assert any(name.endswith("data/wordnet/noun.txt.gz") for name in names)
     assert any(name.endswith("data/fashion-mnist/train-images-idx3-ubyte.gz") for name in names)

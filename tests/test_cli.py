@@ -371,7 +371,7 @@ class TestProcess:
         assert done.returncode == 2 and "train-text" in done.stdout
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-    def test_a_signal_saves_and_the_run_goes_on(self, here, number, code):
+    def test_a_signal_saves_and_the_run_is_scorer(self, here, number, code):
         Path("lines.txt").write_text("".join(line + "\n" for line in ENGLISH))
         command = [
             sys.executable,

@@ -173,7 +173,7 @@ def test_unreadable_images_are_skipped_on_request_and_counted(here, call):
 @pytest.mark.parametrize("options, word", [
     (("--size", 30, "--arch", "dcgan"), "--size 28"), (("--size", 4), "--size"), (("--channels", 2), "--channels"),
     (("--recipe", "wgan-gp", "--critic-norm", "batch"), "batch norm"), (("--arch", "vit"), "--arch"),
-    (("--lr-decay", "stall"), "measure of convergence"), (("--began-gamma", 0.3), "began"), (("--skip",), "--skip"),
+    (("--plateau-patience", 9), "measure of convergence"), (("--began-gamma", 0.3), "began"), (("--skip",), "--skip"),
     (("--seq-len", 12), "--seq-len"), (("--size", 99999), "--size"),
 ])  # fmt: skip
 def test_options_that_cannot_be(data, call, options, word):

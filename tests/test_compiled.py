@@ -9,6 +9,7 @@ import torch
 from benchmarks.steps import Case, Setting
 from gan_core.runtime.engine import Engine
 from image_gan.settings import IMAGE
+from point_gan.settings import POINTS
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
@@ -20,6 +21,8 @@ CASES = {
     "resnet": Case("", IMAGE, "wgan-gp", SIZES | {"arch": "resnet"}),
     "sn-cnn": Case("", IMAGE, "sngan", SIZES | {"arch": "sn-cnn"}),
     "began": Case("", IMAGE, "began", SIZES | {"arch": "began", "size": 28}),
+    "unrolled": Case("", IMAGE, "unrolled", SIZES | {"unroll": 2}),
+    "points": Case("", POINTS, "wgan-gp", {"width": 8, "batch_size": 8, "critic_steps": 2}),
     "mlp": Case("", IMAGE, "gan", SIZES | {"arch": "mlp"}),
 }
 

@@ -21,14 +21,13 @@ from gan_core.storage import sealed as files
 from gan_core.storage.cache import cache_root
 from gan_core.storage.sealed import verify
 from gan_core.training import checkpoint
-from gan_core.training import loop as train_module
+from gan_core.training import recorder as train_module
 from gan_core.training import run as run_module
 from gan_core.training.board import Board
-from gan_core.training.loop import Trainer
 from gan_core.training.run import Run
 from seqgan_gp_cli import run
 from tests.command import one_sentence
-from tests.toy import CPU, ToyDomain, settings
+from tests.toy import CPU, ToyDomain, settings, trainer_of
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}
@@ -41,7 +40,7 @@ PLACES = {
     "metrics.jsonl": (Run, "metrics"),
     "log.txt": (Run, "log"),
     "tensorboard": (Board, "_write"),
-    "samples/000004": (ToyDomain, "write_samples"),
+    "samples/000004": (ToyDomain, "show"),
     "checkpoints/step-000006": (checkpoint, "tensors"),
     "checkpoints/step-000006 state": (torch, "save"),
     "checkpoints/step-000006 domain": (ToyDomain, "save"),
@@ -80,7 +79,7 @@ def full_from(owner, name):
 def trainer(run, steps):
     chosen = settings(log_every=2, sample_every=2, save_every=3, steps=steps)
     domain = ToyDomain()
-    return Trainer(build(domain, make_parts(["wasserstein", "gp"], {}), chosen, CPU), domain, run, chosen, CPU)
+    return trainer_of(build(domain, make_parts(["wasserstein", "gp"], {}), chosen, CPU), domain, run, chosen)
 
 
 def networks(run):
@@ -193,7 +192,7 @@ def text_run(trained_once, here):
 
 
 class TestCommands:
-    def test_one_sentence_and_the_run_goes_on(self, text_run, call):
+    def test_one_sentence_and_the_run_is_scorer(self, text_run, call):
         """The sentence is about what failed first, although the summary cannot be written either."""
         largest = max(file.stat().st_size for file in text_run.rglob("*") if file.is_file())
         said = []
@@ -291,7 +290,6 @@ class TestSignals:
 
     def test_while_a_finished_run_is_scored(self, text_run, call, monkeypatch):
         """The run is saved, so the signal need not wait for the scores; they are made when it is resumed."""
-        from seqgan_gp.domain import TextDomain
 
         finished = []
 
@@ -299,7 +297,7 @@ class TestSignals:
             os.kill(os.getpid(), signal.SIGTERM)
             finished.append(True)
 
-        monkeypatch.setattr(TextDomain, "evaluate", evaluate)
+        monkeypatch.setattr("seqgan_gp.domain.TextScores.evaluate", evaluate)
         ended, _, err = call("train-text", "--resume", text_run, "--steps", 6)
         assert ended == 143 and "saved at step 6" in err and not finished
         monkeypatch.undo()

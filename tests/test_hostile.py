@@ -22,13 +22,14 @@ from gan_core.errors import CheckpointError, DataError
 from gan_core.storage.sealed import DamagedError, manifest_text, verify
 from gan_core.text import plain
 from gan_core.training.run import read_config
-from image_gan.domain import ImageDomain
+from image_gan.domain import from_checkpoint
 from image_gan.settings import IMAGE
 from image_gan.sources.open import open_source
 from robustness.attacks_on_runs import KINDS
 from robustness.hostile import good_files
 from robustness.mutations import ESCAPES, mutated, npy_header
 from seqgan_gp import tokenizers as tokenizer
+from seqgan_gp.choices import MAX_VOCAB_SIZE
 from seqgan_gp_cli import complain
 from seqgan_gp_cli.domains import plan_of, refuse_code
 from tests.command import one_sentence
@@ -184,7 +185,7 @@ class TestParsers:
         for content in (*(json.dumps(text).encode() for text in texts), wild):
             (tmp_path / "tokenizer.json").write_bytes(content)
             with may_raise(CheckpointError):
-                assert tokenizer.load(tmp_path).size <= tokenizer.MAX_VOCAB_SIZE
+                assert tokenizer.load(tmp_path).size <= MAX_VOCAB_SIZE
 
     @ANYTHING
     @given(size=JSON, names=JSON, counts=JSON)
@@ -194,7 +195,7 @@ class TestParsers:
         with may_raise(CheckpointError):
             labels.load(tmp_path)
         with may_raise(CheckpointError):
-            ImageDomain.from_checkpoint(IMAGE.settings(arch="mlp", generator_norm="none"), tmp_path)
+            from_checkpoint(IMAGE.settings(arch="mlp", generator_norm="none"), tmp_path)
 
 
 CONFIG = {

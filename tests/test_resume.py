@@ -1,4 +1,4 @@
-"""Every recipe, on text and on images: a run that is stopped and resumed ends as one that never was, bit for bit."""
+"""Every recipe, on text, images and points: a run that is stopped and resumed ends as one that was not, bit for bit."""
 
 import json
 import random
@@ -18,6 +18,7 @@ SMALL = [
     "--ema", "0.9", "--log-every", "2", "--sample-every", "0", "--save-every", "0", "--keep", "1",
 ]  # fmt: skip
 TEXT = ["train-text", "--data", "lines.txt", "--depth", "1", "--seq-len", "8", "--batch-size", "64"]
+POINTS = ["train-points", "--points", "200", "--eval-num", "100", "--batch-size", "8"]
 IMAGE = ["train-image", "--data", "images.npz", "--eval-num", "8", "--batch-size", "8"]
 
 
@@ -49,7 +50,7 @@ def assert_same(a, b, where=""):
 
 
 @pytest.mark.parametrize("stops", [1, pytest.param(5, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("command", [TEXT, IMAGE], ids=["text", "image"])
+@pytest.mark.parametrize("command", [TEXT, IMAGE, POINTS], ids=["text", "image", "points"])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_stopped_at_random_steps_ends_as_one_that_was_not(recipe, command, stops, data, call):
     command = [*command, "--recipe", recipe, *SMALL]

@@ -2,18 +2,25 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from gan_core.errors import UsageError
 from gan_core.game.game import Game
-from gan_core.game.trained import Trained
+from gan_core.game.prior import Prior
+from gan_core.game.trained import PICTURED, Picture, Trained
 from gan_core.labels import UNKNOWN, Labels
+from gan_core.networks.conditional import Generator
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.published import RECIPES
 from gan_core.recipes.settings import Settings
 from gan_core.sample import Sample
+from gan_core.training.loop import Trainer
+from gan_core.training.recorder import Recorder
+from gan_core.training.run import Run
 
 CPU = torch.device("cpu")
 LABELLED = ("cgan", "acgan", "wgan-gp-acgan", "projection", "sgan", "catgan")  # the recipes that learn from labels
@@ -39,6 +46,10 @@ class ToyDomain:
     num_examples = 256
     fingerprint = "toy"
 
+    formats = ("txt",)
+    printed = ()
+    pictured = PICTURED
+
     def __init__(
         self,
         z_dim: int = 4,
@@ -48,6 +59,7 @@ class ToyDomain:
         hidden: float = 0.0,
         labels_by_norm: bool = False,
     ) -> None:
+        self.data = self.networks = self.samples = self.scores = self
         self.z_dim, self.shape, self.norm, self.labels_by_norm = z_dim, shape, norm, labels_by_norm
         order = np.arange(self.num_examples) * 37 % self.num_examples  # so that a batch has points of every arc
         angles = 2 * np.pi * order / self.num_examples
@@ -61,20 +73,27 @@ class ToyDomain:
         self.labels = Labels(names, tuple(map(int, counts)), int((y < 0).sum())) if classes else Labels()
         self.labelled = np.flatnonzero(y >= 0) if self.labels.hidden else np.empty(0, np.int64)
 
-    def batch(self, indices: np.ndarray, device: torch.device) -> Sample:
+    def batch(self, indices: np.ndarray, device: torch.device, step: int = 0) -> Sample:
         y = None if self.y is None else self.y[indices].to(device)
         return Sample(self.points[indices].to(device), y)
 
-    def generator(self, inputs: int, num_classes: int) -> nn.Module:
-        net = self.decoder(inputs)
-        return Tilted(net, num_classes, self.shape) if num_classes else net
+    def generator(self, prior: Prior) -> nn.Module:
+        by_norm = self.labels_by_norm
+        if by_norm and not prior.num_classes:
+            raise UsageError(
+                "--generator-norm conditional is told labels, which no part of this run asks for: "
+                "use --generator-norm batch"
+            )
+        net = self.decoder(prior.width + (0 if by_norm else prior.num_classes))
+        net = Tilted(net, prior.num_classes, self.shape) if by_norm else net
+        return Generator(net, prior.num_classes, by_norm)
 
     def decoder(self, code: int) -> nn.Module:
         size = int(np.prod(self.shape))
         return nn.Sequential(nn.Linear(code, 16), nn.ReLU(), nn.Linear(16, size), nn.Unflatten(1, self.shape))
 
-    def trunk(self, more: int = 0) -> tuple[nn.Module, int]:
-        size = int(np.prod((self.shape[0] + more, *self.shape[1:])))
+    def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
+        size = int(np.prod((self.shape[0] + extra, *self.shape[1:])))
         layers = [nn.Flatten(), nn.Linear(size, 16)]
         return nn.Sequential(*layers, *([self.norm(16)] if self.norm else []), nn.LeakyReLU(0.2)), 16
 
@@ -90,13 +109,13 @@ class ToyDomain:
     def summary(self) -> str:
         return "a circle"
 
-    def write_samples(self, stem: Path, batches: Iterable[Sample], columns: int | None = None) -> Path:
+    def show(self, stem: Path, picture: Picture, trained: Trained) -> Path:
         path = stem.with_suffix(".txt")
-        path.write_text("\n".join(str(x.tolist()) for batch in batches for x in batch.x))
+        path.write_text("\n".join(str(x.tolist()) for batch in picture.batches for x in batch.x))
         return path
 
-    def write_real(self, stem: Path, num: int) -> Path:
-        return self.write_samples(stem, [self.batch(np.arange(num), CPU)])
+    def show_real(self, stem: Path, num: int) -> Path:
+        return self.show(stem, Picture("real", num, [self.batch(np.arange(num), CPU)]), None)
 
     def preview(self, batches: Iterable[Sample]) -> list[str]:
         return [str(len(batch)) for batch in batches]
@@ -154,3 +173,8 @@ def play(game: Game, steps: int, domain: ToyDomain, batch_size: int = 8, critic_
         terms |= game.generator_step(batch_size, CPU, real)
         log.append({name: float(value) for name, value in terms.items()})
     return log
+
+
+def trainer_of(game: Game, domain: Any, run: Run, settings: Settings) -> Trainer:
+    """What trains a game into a run."""
+    return Trainer(game, domain, settings, CPU, Recorder(run, domain, game.parts, settings.keep))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-F = TypeVar("F", bound=Callable[..., float])
+F = TypeVar("F", bound=Callable[..., Any])
 
 DIRECTIONS = ("lower", "higher")
 

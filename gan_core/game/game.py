@@ -1,15 +1,16 @@
 """The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_core.game.plateau import ReduceOnPlateau
 from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_critic
-from gan_core.game.schedule import set_learning_rate
 from gan_core.networks.critic import judge, judge_both, whole
 from gan_core.networks.modes import frozen, remembered
 from gan_core.parts.base import Loss, Part, Penalty
@@ -18,13 +19,31 @@ from gan_core.runtime.randomness import reseed
 from gan_core.sample import Latent, Sample, Verdict
 
 
+@dataclass(frozen=True)
+class Rules:
+    """The numbers of a game.
+
+    seed: of all its randomness. num_classes: of the data's labels, 0 where there are none.
+    critic_steps: before each of the generator's.
+    accumulate: micro-batches a step. Losses that compare samples within a batch (EBGAN's pulling-away term) see one
+        micro-batch at a time.
+    patience: steps after which a measure of convergence that has not fallen halves the learning rates; 0 for never.
+    """
+
+    seed: int = 0
+    num_classes: int = 0
+    critic_steps: int = 1
+    accumulate: int = 1
+    patience: int = 0
+
+
 class Game:
     """A generator against a critic, by a sum of losses and penalties.
 
-    accumulate: parts in which a batch is taken, one after the other; what compares samples then sees those of a part.
+    parts: the losses and penalties; constraints belong to the players.
 
-    The randomness of every step is drawn from torch's default generators, set anew from (seed, player, step) at
-    its start. Where `engine` compiles, a step's loss is one graph.
+    At the start of every step torch's default generators are seeded from (seed, player, step), and all that follows a
+    schedule is set to the step. Where `engine` compiles, a step's loss is one graph.
 
     Raises:
         UsageError: the parts cannot play together; the sentence names the remedy.
@@ -34,22 +53,21 @@ class Game:
         self,
         generator: Player,
         critic: Player,
-        losses: Sequence[Loss],
-        penalties: Sequence[Penalty],
+        parts: Sequence[Part],
         prior: Prior,
         engine: Engine,
-        seed: int = 0,
-        num_classes: int = 0,
-        accumulate: int = 1,
+        rules: Rules = Rules(),
     ) -> None:
         self.generator, self.critic = generator, critic
-        self.prior, self.engine, self.seed, self.accumulate = prior, engine, seed, accumulate
-        self.losses, self.penalties = list(losses), list(penalties)
+        self.prior, self.engine, self.rules = prior, engine, rules
+        self.losses = [part for part in parts if isinstance(part, Loss)]
+        self.penalties = [part for part in parts if isinstance(part, Penalty)]
         self.observers = [loss for loss in self.losses if type(loss).observe is not Loss.observe]
-        self.needs_reals = any(loss.needs(num_classes).reals for loss in losses)
+        self.needs_reals = any(loss.needs(rules.num_classes).reals for loss in self.losses)
+        self.plateau = ReduceOnPlateau(rules.patience)
         self.step = 0
-        self.critic_turns = 0
-        refuse_critic(critic.net, losses, penalties, num_classes)
+        self._turn = 0  # critic steps since the generator's last
+        refuse_critic(critic.net, self.losses, self.penalties, rules.num_classes)
         self._critic_gradients = engine.differentiated(critic.net, self._critic_terms, [generator.net])
         self._generator_gradients = engine.differentiated(generator.net, self._generator_terms, [critic.net])
 
@@ -59,55 +77,66 @@ class Game:
         constraints = dict.fromkeys([*self.critic.constraints, *self.generator.constraints])
         return [*self.losses, *self.penalties, *constraints]
 
+    @property
+    def critic_turns(self) -> int:
+        """The critic's steps so far."""
+        return self.step * self.rules.critic_steps + self._turn
+
     def critic_step(self, real: Sample) -> Terms:
         """One step of the critic on real samples and as many generated ones."""
-        reseed(self.seed, "critic", self.critic_turns)
-        due = frozenset(p.name for p in self.penalties if self.critic_turns % p.every == 0)
+        turn = self.critic_turns
+        self._set_to_step()
+        reseed(self.rules.seed, "critic", turn)
+        due = frozenset(p.name for p in self.penalties if turn % p.every == 0)
         put_back = remembered(self.generator.net, self.critic.net)
         self.critic.optimiser.zero_grad(set_to_none=True)
         with frozen(self.generator.net):
             latent = self.prior.draw(len(real), real.x.device, like=real.y)
-            terms, looked, judged = self._in_parts(
+            terms, looked, judged = self._in_micro_batches(
                 len(real), lambda rows: self._critic_gradients(real.rows(rows), latent.rows(rows), due)
             )
-        terms = terms | self.critic.learn(self.accumulate)
+        terms = terms | self.critic.learn(self.rules.accumulate)
         if terms["skipped"]:
             put_back()
         else:
             for loss in self.observers:
                 loss.observe(*(remade(verdict) for verdict in judged))
-        self.critic_turns += 1
+        self._turn += 1
         readings = {f"{part.name}/{name}": value for part in self.parts for name, value in part.readings().items()}
         return {**{f"critic/{name}": value for name, value in terms.items()}, **looked, **readings}
 
     def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
-        """One step of the generator; `real` where `needs_reals`."""
-        reseed(self.seed, "generator", self.step)
+        """One step of the generator, which ends the iteration; `real` where `needs_reals`."""
+        self._set_to_step()
+        reseed(self.rules.seed, "generator", self.step)
         put_back = remembered(self.generator.net, self.critic.net)
         self.generator.optimiser.zero_grad(set_to_none=True)
         with frozen(self.critic.net):
             latent = self.prior.draw(batch_size, device, like=None if real is None else real.y)
-            terms = self._in_parts(
+            terms = self._in_micro_batches(
                 batch_size, lambda rows: self._generator_gradients(latent.rows(rows), real and real.rows(rows))
             )
-        terms = terms | self.generator.learn(self.accumulate)
+        terms = terms | self.generator.learn(self.rules.accumulate)
         if terms["skipped"]:
             put_back()
-        self.step += 1
+        self.step, self._turn = self.step + 1, 0
+        self.plateau.watch(self.convergence())
         return {f"generator/{name}": value for name, value in terms.items()}
+
+    def _set_to_step(self) -> None:
+        """Set networks, parts and optimisers to the step."""
+        for part in self.parts:
+            part.at_step(self.step)
+        for player in (self.generator, self.critic):
+            player.at_step(self.step, self.plateau.factor)
 
     def convergence(self) -> Tensor | None:
         """A loss's measure of convergence, where one has it."""
         return next((m for loss in self.losses if (m := loss.convergence()) is not None), None)
 
-    def set_decay(self, factor: float) -> None:
-        """Set both learning rates to this share of their initial values."""
-        for player in (self.generator, self.critic):
-            set_learning_rate(player.optimiser, player.lr * factor)
-
-    def _in_parts(self, num: int, gradients: Callable[[slice], Pytree]) -> Pytree:
-        """What `gradients` gives for each part of a batch of `num` rows, as of all; they add up in the network."""
-        each = num // self.accumulate
+    def _in_micro_batches(self, num: int, gradients: Callable[[slice], Pytree]) -> Pytree:
+        """What `gradients` gives for each micro-batch of a batch of `num` rows, merged; they add up in the network."""
+        each = num // self.rules.accumulate
         found = [gradients(slice(first, first + each)) for first in range(0, num, each)]
         return found[0] if len(found) == 1 else together(found)
 
@@ -147,29 +176,30 @@ class Game:
         """All that training needs besides the networks' weights and the seed."""
         return {
             "step": self.step,
-            "critic_turns": self.critic_turns,
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
             "parts": {part.name: part.state_dict() for part in self.parts},
+            "plateau": self.plateau.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
-        self.step, self.critic_turns = state["step"], state["critic_turns"]
+        self.step, self._turn = state["step"], 0
         self.generator.load_state_dict(state["generator"])
         self.critic.load_state_dict(state["critic"])
         for part in self.parts:
             part.load_state_dict(state["parts"][part.name])
+        self.plateau.load_state_dict(state["plateau"])
 
 
 def told(verdict: Verdict) -> dict[str, Any]:
-    """What losses observe of a verdict, as a nest of tensors."""
+    """What losses observe of a verdict, as a pytree."""
     labels = {"y": verdict.sample.y, "code": verdict.sample.code}
     known = {name: part for name, part in labels.items() if part is not None}
     return {"features": verdict.features, "heads": verdict.heads, "known": known}
 
 
 def remade(told: dict[str, Any]) -> Verdict:
-    """A verdict from what was `told` of it: of its sample's x only the length."""
+    """Rebuild a Verdict for `Loss.observe`; of its sample's x only the batch size is kept."""
     features = told["features"]
     return Verdict(Sample(features[:, :0], **told["known"]), features, told["heads"])

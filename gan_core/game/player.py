@@ -1,47 +1,73 @@
 """A player: a network with its optimiser, its constraints and the running average of its weights."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_core.networks.timed import at_step
 from gan_core.parts.base import Constraint
 from gan_core.runtime import dist
 from gan_core.runtime.engine import Terms
+from gan_core.schedules.base import Number, at
 
 
 class Player:
     """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
 
-    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so
-    that a short run's average is not its initialisation.
+    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so that a
+    short run's average is not its initialisation.
+    rates: the numbers of the optimiser that may follow a schedule: `lr`, `beta1`, `beta2`. Those left out stay as the
+    optimiser has them.
     """
 
     def __init__(
-        self, net: nn.Module, optimiser: Optimizer, constraints: Sequence[Constraint] = (), ema: float = 0.0
+        self,
+        net: nn.Module,
+        optimiser: Optimizer,
+        constraints: Sequence[Constraint] = (),
+        ema: Number = 0.0,
+        rates: Mapping[str, Number] | None = None,
     ) -> None:
         self.net, self.optimiser, self.constraints, self.ema = net, optimiser, list(constraints), ema
-        self.lr = optimiser.param_groups[0]["lr"]
+        self.rates = dict(rates or {})
         self.average = copy.deepcopy(net).requires_grad_(False) if ema else None
         self.parameters: list[Tensor] = list(net.parameters())
         self.steps = 0
+        self.decay = at(ema, 0)
 
     @property
     def best(self) -> nn.Module:
         """The network to sample from: the average if there is one."""
         return self.net if self.average is None else self.average
 
-    def learn(self, parts: int = 1) -> Terms:
+    def at_step(self, step: int, factor: float = 1.0) -> None:
+        """Set the network, the optimiser's numbers and the average's decay for a generator step.
+
+        factor: of the learning rate.
+        """
+        at_step(self.net, step)
+        self.decay = at(self.ema, step)
+        now = {name: at(number, step) for name, number in self.rates.items()}
+        group: dict[str, Any]
+        for group in self.optimiser.param_groups:
+            if "lr" in now:
+                group["lr"] = now["lr"] * factor
+            if "betas" in group:
+                beta1, beta2 = group["betas"]
+                group["betas"] = (now.get("beta1", beta1), now.get("beta2", beta2))
+
+    def learn(self, micro_batches: int = 1) -> Terms:
         """One step down the gradients that its network has, and the constraints' own; returns their norm.
 
         Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
-        parts: of the batch, whose gradients were added up.
+        micro_batches: how many gradients were added up.
         """
-        if parts > 1:
-            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], parts)
+        if micro_batches > 1:
+            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], micro_batches)
         for constraint in self.constraints:
             cost = constraint.cost(self.net)
             if cost is not None:
@@ -60,9 +86,10 @@ class Player:
 
     @torch.no_grad()
     def _follow(self) -> None:
+        """Move the average towards the weights."""
         if self.average is None:
             return
-        weight = 1 - min(self.ema, (1 + self.steps) / (10 + self.steps))
+        weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(list(self.average.parameters()), self.parameters, weight)
         for mine, its in zip(self.average.buffers(), self.net.buffers(), strict=True):
             mine.copy_(its)

@@ -27,6 +27,16 @@ class Prior:
     shares: tuple[float, ...] = ()
     codes: Codes | None = None
 
+    @property
+    def width(self) -> int:
+        """Columns of noise and code, beside each other."""
+        return self.size + (self.codes.width if self.codes else 0)
+
+    @property
+    def num_classes(self) -> int:
+        """Of the labels that the generator is told, 0 for none."""
+        return len(self.shares)
+
     def draw(self, num: int, device: torch.device | str = "cpu", like: Tensor | None = None) -> Latent:
         """`num` of them from torch's default generators.
 

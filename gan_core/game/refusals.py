@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.labels import Labels
 from gan_core.networks.critic import BOUNDED, ENERGIES, mixes_samples
 from gan_core.parts.base import Conditioning, Loss, Needs, Part, Penalty
-
-LEAVE_OUT = "leave one out with --without"
 
 
 def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
@@ -24,11 +22,12 @@ def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
     deciding: list[Loss | Conditioning] = [*losses, *ways]
     needs: dict[Part, Needs] = {part: part.needs(len(labels)) for part in deciding}
     _refuse_scores(losses, needs)
+    for part in parts:
+        part.check(labels)
     for part, need in needs.items():
         _refuse_labels(part, need, labels)
-        _refuse_nothing(part, need)
     if len(ways) > 1:
-        raise UsageError(f"{_names(ways)} both show the critic the label: {LEAVE_OUT}")
+        raise UsageError(f"{_names(ways)} both show the critic the label: {leave_one_out()}")
     _refuse_heads(losses, needs)
     for way in ways:
         _refuse_conditioning(way, losses, needs)
@@ -37,7 +36,8 @@ def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
             owner = next(loss for loss in losses if needs[loss].score == score)
             raise UsageError(
                 f"{penalty.name} holds the critic's gradient norm to {penalty.target:g}, and the score of {owner.name} "
-                "is bounded, so it cannot rise for ever: use r1, r2 or zero-gp, or leave the penalty out with --without"
+                f"is bounded, so it cannot rise for ever: use r1, r2 or zero-gp, or leave the penalty out with "
+                f"{named('without')}"
             )
 
 
@@ -51,17 +51,20 @@ def _score(losses: Sequence[Loss], needs: dict[Part, Needs]) -> str:
 
 def _refuse_scores(losses: Sequence[Loss], needs: dict[Part, Needs]) -> None:
     if not losses:
-        raise UsageError("the run has no loss: add one, such as --add wasserstein or --recipe wgan-gp")
+        raise UsageError(
+            f"the run has no loss: add one, such as {named('add', 'wasserstein')} or {named('recipe', 'wgan-gp')}"
+        )
     scoring = {needs[loss].score: loss for loss in reversed(losses) if needs[loss].score}
     if not scoring:
         verb = "stands" if len(losses) == 1 else "stand"
         raise UsageError(
-            f"{_names(losses)} {verb} beside an adversarial loss and this run has none: add one, such as --add hinge"
+            f"{_names(losses)} {verb} beside an adversarial loss and this run has none: add one, such as "
+            f"{named('add', 'hinge')}"
         )
     if len(scoring) > 1:
         first, second = sorted(scoring.values(), key=losses.index)[:2]
         raise UsageError(
-            f"{second.name} cannot share a critic with {first.name}, whose score is of another kind: {LEAVE_OUT}"
+            f"{second.name} cannot share a critic with {first.name}, whose score is of another kind: {leave_one_out()}"
         )
 
 
@@ -69,9 +72,9 @@ def _refuse_labels(part: Part, need: Needs, labels: Labels) -> None:
     if need.labels == "none":
         return
     if len(labels) < 2:
-        found = "has one class only: give --data with more" if len(labels) else "has no labels: give labelled --data"
-        more = ", or give --catgan-categories" if part.name == "catgan" and not len(labels) else ""
-        raise UsageError(f"{part.name} learns from labels and the data {found}{more}")
+        data = named("data")
+        found = f"has one class only: give {data} with more" if len(labels) else f"has no labels: give labelled {data}"
+        raise UsageError(f"{part.name} learns from labels and the data {found}")
     if not all(labels.counts):
         missing = labels.names[labels.counts.index(0)]
         raise DataError(
@@ -82,20 +85,9 @@ def _refuse_labels(part: Part, need: Needs, labels: Labels) -> None:
         total = labels.hidden + sum(labels.counts)
         raise UsageError(
             f"{part.name} needs the label of every example, and {labels.hidden:,} of {total:,} show none: leave "
-            "--labels-per-class out or label them all, or take a recipe that learns from some, acgan, sgan or catgan"
+            f"{named('labels_per_class')} out or label them all, or take a recipe that learns from some, "
+            "acgan, sgan or catgan"
         )
-    if need.heads.get("class", len(labels)) < len(labels):
-        raise UsageError(
-            f"{part.name} has {need.heads['class']} classes and the data has {len(labels)}: raise --catgan-categories, "
-            "or give --catgan-supervised 0 to learn without labels"
-        )
-
-
-def _refuse_nothing(part: Part, need: Needs) -> None:
-    if need.heads.get("class", 2) < 2:
-        raise UsageError(f"{part.name} has one class, from which it learns nothing: raise --catgan-categories")
-    if need.codes and not need.codes.num:
-        raise UsageError(f"{part.name} has no codes: raise --infogan-categorical or --infogan-continuous")
 
 
 def _refuse_heads(losses: Sequence[Loss], needs: dict[Part, Needs]) -> None:
@@ -104,18 +96,21 @@ def _refuse_heads(losses: Sequence[Loss], needs: dict[Part, Needs]) -> None:
         for head, width in needs[loss].heads.items():
             other = seen.setdefault(head, loss)
             if needs[other].heads[head] != width:
-                raise UsageError(f"{_names([other, loss])} want a different number of classes: {LEAVE_OUT}")
+                raise UsageError(f"{_names([other, loss])} want a different number of classes: {leave_one_out()}")
 
 
 def _refuse_conditioning(way: Conditioning, losses: Sequence[Loss], needs: dict[Part, Needs]) -> None:
     classifying = [loss for loss in losses if "class" in needs[loss].heads]
     if classifying and way.inputs(2):
-        raise UsageError(f"{way.name} shows the critic the label that {classifying[0].name} has it guess: {LEAVE_OUT}")
+        raise UsageError(
+            f"{way.name} shows the critic the label that {classifying[0].name} has it guess: {leave_one_out()}"
+        )
     score = _score(losses, needs)
     if not way.inputs(2) and score != "linear":
         kind = "a reconstruction error" if score in ENERGIES else "made of class logits"
         raise UsageError(
-            f"{way.name} adds to a critic's linear score, and here it is {kind}: leave {way.name} out with --without"
+            f"{way.name} adds to a critic's linear score, and here it is {kind}: leave {way.name} out with "
+            f"{named('without')}"
         )
 
 
@@ -131,7 +126,7 @@ def refuse_critic(
         raise UsageError(
             f"the critic has batch norm, under which a gradient norm per sample means nothing, and the run has "
             f"{', '.join(penalty.name for penalty in penalties)}: "
-            "use a critic without it or with layer norm, or leave the penalty out with --without"
+            f"use a critic without it or with layer norm, or leave the penalty out with {named('without')}"
         )
     kind = getattr(critic, "score_kind", "linear")
     for loss in losses:
@@ -142,4 +137,11 @@ def refuse_critic(
                 f"give it an autoencoder critic, or leave {loss.name} out"
             )
         if wanted and wanted != kind:
-            raise UsageError(f"{loss.name} wants a score that is {wanted!r} and this critic's is {kind!r}: {LEAVE_OUT}")
+            raise UsageError(
+                f"{loss.name} wants a score that is {wanted!r} and this critic's is {kind!r}: {leave_one_out()}"
+            )
+
+
+def leave_one_out() -> str:
+    """The remedy for two parts that exclude each other."""
+    return f"leave one out with {named('without')}"

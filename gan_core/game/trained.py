@@ -16,7 +16,6 @@ from gan_core.runtime import dist
 from gan_core.sample import Latent, Sample
 
 PICTURED = 64  # samples in a picture
-PICTURED_EACH = 8  # of a class
 PICTURED_CLASSES = 16
 SWEPT = 10  # values of a continuous code in a picture, where no categorical code sets its width
 MOST_SWEPT = 20  # values of a categorical code in a picture
@@ -34,7 +33,7 @@ class Picture:
 
 
 def nothing() -> None:
-    """Nobody waits, and nothing happens."""
+    """No-op callback."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Trained:
     While they are asked the networks are in evaluation mode; nothing is drawn from torch's default generators.
     seed: sample i depends on it and i alone. critic: None where nobody will ask it. taught: whether its head `class`
     learnt from labels.
-    between: called before each batch that `collect` draws; as often in every process. collected: called by `goes_on`.
+    between: called before each batch that `collect` draws; as often in every process. collected: called by `is_scorer`.
     """
 
     generator: nn.Module
@@ -86,8 +85,8 @@ class Trained:
         names = found[0] if found else ()
         return dist.to_first({name: np.concatenate([arrays[name] for arrays in found]) for name in names})
 
-    def goes_on(self) -> bool:
-        """Whether this process, the first, shall score what was collected. From here on no other one waits for it."""
+    def is_scorer(self) -> bool:
+        """End the collective phase. True on rank 0, which alone computes the scores."""
         self.collected()
         return dist.rank() == 0
 
@@ -113,14 +112,17 @@ class Trained:
         """Labels (num,) to ask for, class by class, of each as many, or one more of the first ones."""
         return each_class(num, len(self.prior.shares))
 
-    def pictures(self) -> Iterator[Picture]:
-        """What to look at while training: samples, class by class if there are classes; codes swept one by one."""
-        shown = min(len(self.prior.shares), PICTURED_CLASSES)
+    def pictures(self, num: int = PICTURED) -> Iterator[Picture]:
+        """What to look at while training: samples, class by class if there are classes; codes swept one by one.
+
+        num: samples of a picture without classes; one with classes has an eighth as many of each.
+        """
+        shown = min(self.prior.num_classes, PICTURED_CLASSES)
         if shown:
-            num = PICTURED_EACH * shown
-            yield Picture("", num, self.draw(num, each_class(num, shown)))
+            some = num // 8 * shown
+            yield Picture("", some, self.draw(some, each_class(some, shown)))
         else:
-            yield Picture("", PICTURED, self.draw(PICTURED))
+            yield Picture("", num, self.draw(num))
         if self.prior.codes:
             yield self.traversal()
 

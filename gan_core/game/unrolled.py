@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Adam, RMSprop
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.game.game import Game
 from gan_core.networks.critic import mixes_samples
 from gan_core.parts.base import Constraint
@@ -183,33 +183,36 @@ def refuse_unrolling(game: Game) -> None:
     Raises:
         UsageError: one sentence that names the remedy.
     """
-    why = "--unroll differentiates through the critic's steps, and"
+    why = f"{named('unroll')} differentiates through the critic's steps, and"
+    otherwise = f"or use {named('unroll', 0)}"
     critic = game.critic
     if mixes_samples(critic.net):
         raise UsageError(
-            f"{why} the critic has batch norm, whose averages change in every pass: use --critic-norm none or layer, "
-            "or --unroll 0"
+            f"{why} the critic has batch norm, whose averages change in every pass: use a critic without it or with "
+            f"layer norm, {otherwise}"
         )
     for constraint in critic.constraints:
         # weight norm too: torch's second derivative of it by the weights is wrong (2.13: by a tenth on a small layer)
         if constraint.reparametrises or type(constraint).enforce is not Constraint.enforce:
             raise UsageError(
                 f"{why} {constraint.name} changes its weights by steps without exact derivatives: leave it out with "
-                f"--without {constraint.name}, or use --unroll 0"
+                f"{named('without', constraint.name)}, {otherwise}"
             )
     for loss in game.losses:
         if loss.state_dict():
             raise UsageError(
-                f"{why} {loss.name} has a controller that moves between them: use another loss, or --unroll 0"
+                f"{why} {loss.name} has a controller that moves between them: use another loss, {otherwise}"
             )
-    if game.accumulate > 1:
-        raise UsageError(f"{why} each of them needs the whole batch at once: leave --accumulate out, or use --unroll 0")
+    if game.rules.accumulate > 1:
+        raise UsageError(
+            f"{why} each of them needs the whole batch at once: leave {named('accumulate')} out, {otherwise}"
+        )
     optimiser = critic.optimiser
     groups = optimiser.param_groups
     if type(optimiser) not in FORMS or len(groups) > 1 or any(groups[0].get(option) for option in VARIANTS):
         raise UsageError(
-            f"{why} this {type(optimiser).__name__} has no differentiable form: use --optimizer adam or rmsprop "
-            "without options of their own, or --unroll 0"
+            f"{why} this {type(optimiser).__name__} has no differentiable form: use {named('optimizer', 'adam')} or "
+            f"rmsprop without options of their own, {otherwise}"
         )
 
 

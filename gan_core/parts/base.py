@@ -1,7 +1,8 @@
 """Parts: the losses, penalties, constraints and conditionings that a run is the sum of, and the one registry of them.
 
-A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields
-become command-line options (`--hinge-margin`), with the help and the limits that `option` gives them.
+A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields become
+options of a run (`hinge.margin`), with the help and the limits that `option` gives them. `catalogue` reads the options
+of the parts in this package from their source, so their arguments are literals.
 """
 
 import dataclasses
@@ -10,11 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, dataclass_transform
 
+import torch
 from torch import Tensor, nn
 
 from gan_core.errors import UsageError
+from gan_core.labels import Labels
 from gan_core.parts.fields import buffer, option, options_of
 from gan_core.sample import Codes, Verdict
+from gan_core.schedules.base import Schedule
+from gan_core.text import choose
 
 REGISTRY: dict[str, type["Part"]] = {}
 
@@ -24,10 +29,14 @@ class Part(nn.Module):
     """A named piece of a run. Its state, if any, lives in buffers and so in the checkpoint."""
 
     name: ClassVar[str] = ""
+    schedules: dict[str, Schedule] = dataclasses.field(init=False)  # by the names of the fields that follow them
 
     def __init_subclass__(cls, name: str = "") -> None:
         super().__init_subclass__()
         dataclass(eq=False, repr=False, kw_only=True)(cls)
+        for field in options_of(cls):
+            if field.name in cls.__dict__:
+                delattr(cls, field.name)  # a default on the class would hide a buffer of that name
         if not name:
             return  # an abstract kind of part
         if name in REGISTRY:
@@ -39,11 +48,29 @@ class Part(nn.Module):
         # A dataclass's __init__ does not call nn.Module's, which must run before the first attribute is set.
         self = super().__new__(cls)
         nn.Module.__init__(self)
+        self.schedules = {}
         return self
 
-    def values(self) -> dict[str, Any]:
-        """The fields of this part and their values."""
-        return {field.name: getattr(self, field.name) for field in options_of(self)}
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A field that is set to a schedule becomes a buffer with its value, which a compiled step reads anew."""
+        if isinstance(value, Schedule):
+            self.schedules[name] = value
+            self.register_buffer(name, torch.tensor(value(0)), persistent=False)
+        else:
+            super().__setattr__(name, value)
+
+    def at_step(self, step: int) -> None:
+        """Set the fields that follow a schedule for a generator step, counted from 0."""
+        for name, schedule in self.schedules.items():
+            getattr(self, name).fill_(schedule(step))
+
+    def check(self, labels: Labels) -> None:
+        """Refuse its own options where they do not fit each other or the labels of the data.
+
+        Raises:
+            UsageError: one sentence that names the remedy.
+        """
+        return None
 
     meaning: ClassVar[Mapping[str, str]] = {}  # what is shown of this part while it trains, in words, by name
 
@@ -100,6 +127,8 @@ class Loss(Part):
         """What to show of the critic's mean scores, by the names in `meaning`."""
         return {"real": real, "fake": fake}
 
+    converges: ClassVar[bool] = False  # whether it has a measure of convergence
+
     def convergence(self) -> Tensor | None:
         """A measure that falls as training converges, where the loss has one."""
         return None
@@ -108,7 +137,7 @@ class Loss(Part):
 class Penalty(Part):
     """A cost of the critic's gradient norm at points of the penalty's own choosing."""
 
-    every: int = option(1, "apply it once in N critic steps, scaled by N", low=1, metavar="N")
+    every: int = option(1, "apply the penalty in every N-th critic step only, multiplied by N", low=1, metavar="N")
 
     where: ClassVar[str] = ""  # "real" or "fake" where the gradient at those very samples is wanted, else ""
     target: ClassVar[float | None] = None  # the gradient norm that it holds the critic to, from both sides
@@ -141,7 +170,7 @@ class Conditioning(Part):
 class Constraint(Part):
     """A condition on the weights of a network."""
 
-    on: str = option("critic", "the network it holds", choices=("critic", "generator", "both"))
+    on: str = option("critic", "network whose weights are constrained", choices=("critic", "generator", "both"))
 
     reparametrises: ClassVar[bool] = False  # replaces the weights by a function of others
 
@@ -165,5 +194,5 @@ def lookup(name: str) -> type[Part]:
         UsageError: there is none.
     """
     if name not in REGISTRY:
-        raise UsageError(f"there is no part called {name!r}: choose from {', '.join(sorted(REGISTRY))}")
+        raise UsageError(f"there is no part called {name!r}: {choose(name, sorted(REGISTRY))}")
     return REGISTRY[name]

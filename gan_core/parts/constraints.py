@@ -82,7 +82,7 @@ class OrthonormalTerm(Constraint, name="orthonormal-term"):
     weight * sum over layers of ||W W^T - I||_F^2, taken on the smaller side of W, where it can reach 0.
     """
 
-    weight: float = option(1e-4, "its weight", low=0.0)
+    weight: float = option(1e-4, "its weight", low=0.0, varies=True)
 
     def cost(self, net: nn.Module) -> Tensor:
         total = torch.zeros(())
@@ -115,7 +115,7 @@ class OrthonormalProjection(Constraint, name="orthonormal-projection"):
 class Clip(Constraint, name="clip"):
     """Arjovsky et al. 2017, algorithm 1, arXiv 1701.07875: every parameter clipped to [-bound, bound]."""
 
-    bound: float = option(0.01, "the largest magnitude of a parameter (the paper's c)", above=0.0)
+    bound: float = option(0.01, "the largest magnitude of a parameter (the paper's c)", above=0.0, varies=True)
 
     @torch.no_grad()
     def enforce(self, net: nn.Module) -> None:

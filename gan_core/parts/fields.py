@@ -5,7 +5,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
+from gan_core.schedules import base as schedules
+from gan_core.schedules.base import Schedule
+from gan_core.text import choose
 
 
 def option(
@@ -17,13 +20,18 @@ def option(
     above: float | None = None,
     choices: Sequence[str] = (),
     metavar: str | None = None,
+    section: str = "training",
+    varies: bool = False,
 ) -> Any:
-    """A dataclass field that is also a command-line option.
+    """A dataclass field that is also an option of a run.
 
+    help: a text that is understood alone; it writes another option as `key`, in backticks.
     low, high: the inclusive limits of a number; above: an exclusive lower limit.
+    section: the section of the help that lists a setting: "data", "networks", "training", "written" or "speed".
+    varies: whether a schedule may take the place of the number.
     """
-    limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar}
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
+    limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar, "varies": varies}
+    return dataclasses.field(default=default, metadata={"help": help, "section": section, **limits})
 
 
 def buffer() -> Any:
@@ -36,13 +44,8 @@ def options_of(kind: Any) -> list[dataclasses.Field]:
     return [field for field in dataclasses.fields(kind) if field.init]
 
 
-def flag(key: str) -> str:
-    """The option of a setting or of a `part.field`: `gp.weight` is --gp-weight."""
-    return "--" + key.replace(".", "-").replace("_", "-")
-
-
 def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
-    """A value for an option, from the command line or a file.
+    """The value of an option, as text or as a value of TOML or JSON, in the type of the option.
 
     Raises:
         UsageError: it is not of the option's type or not within its limits.
@@ -51,17 +54,19 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
     if option.type is bool:
         if isinstance(raw, bool):
             return raw
-        raise UsageError(f"{flag(key)} {raw!r} is not true or false")
+        raise UsageError(f"{named(key, repr(raw))} is not true or false")
     if option.type is str:
         value = str(raw)
         if limits["choices"] and value not in limits["choices"]:
-            raise UsageError(f"{flag(key)} {value!r} does not exist: choose from {', '.join(limits['choices'])}")
+            raise UsageError(f"{named(key, repr(value))} does not exist: {choose(value, limits['choices'])}")
         return value
+    if isinstance(raw, Schedule) or ":" in str(raw):
+        return parse_schedule(key, option, raw)
     wanted = "a whole number" if option.type is int else "a number"
     try:
         number = int(str(raw)) if option.type is int else float(str(raw))
     except ValueError:
-        raise UsageError(f"{flag(key)} {raw!r} is not {wanted}{span(limits)}") from None
+        raise UsageError(f"{named(key, repr(raw))} is not {wanted}{span(limits)}") from None
     low, high, above = limits["low"], limits["high"], limits["above"]
     if (
         (isinstance(number, float) and not math.isfinite(number))
@@ -69,8 +74,25 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
         or (high is not None and number > high)
         or (above is not None and number <= above)
     ):
-        raise UsageError(f"{flag(key)} {raw} is out of range: give {wanted}{span(limits)}")
+        raise UsageError(f"{named(key, raw)} is out of range: give {wanted}{span(limits)}")
     return number
+
+
+def parse_schedule(key: str, option: dataclasses.Field, raw: Any) -> Schedule:
+    """A schedule for an option, whose values are all within its limits.
+
+    Raises:
+        UsageError: the option takes no schedule, or it is none, or it has a value out of range.
+    """
+    if not option.metadata["varies"]:
+        raise UsageError(f"{named(key)} cannot follow a schedule: give one value")
+    try:
+        schedule = raw if isinstance(raw, Schedule) else schedules.parse(str(raw))
+    except UsageError as error:
+        raise UsageError(f"{named(key)}: {error}") from None
+    for value in schedule.values:
+        parse(key, option, value)
+    return schedule
 
 
 def span(limits: Mapping[str, Any]) -> str:

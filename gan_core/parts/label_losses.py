@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+from gan_core.errors import UsageError, named
+from gan_core.labels import Labels
 from gan_core.networks.critic import entropy
 from gan_core.parts.base import Loss, Needs
 from gan_core.parts.fields import buffer, option
@@ -42,9 +44,9 @@ class AuxiliaryClassifier(Loss, name="acgan"):
     WGAN-GP's code (Gulrajani et al. 2017, gan_cifar_resnet.py) has 1 on real, 0 on generated, 0.1 in the generator.
     """
 
-    real_weight: float = option(1.0, "weight of the real samples' class loss, in the critic", low=0.0)
-    fake_weight: float = option(1.0, "weight of the generated samples' class loss, in the critic", low=0.0)
-    generator_weight: float = option(1.0, "weight of the class loss in the generator", low=0.0)
+    real_weight: float = option(1.0, "weight of the real samples' class loss, in the critic", low=0.0, varies=True)
+    fake_weight: float = option(1.0, "weight of the generated samples' class loss, in the critic", low=0.0, varies=True)
+    generator_weight: float = option(1.0, "weight of the class loss in the generator", low=0.0, varies=True)
     right: Tensor = buffer()
     obeyed: Tensor = buffer()
 
@@ -86,8 +88,8 @@ class SemiSupervised(Loss, name="sgan"):
     The authors' code takes 1/2 as the weight of the unsupervised terms where the paper has none.
     """
 
-    supervised: float = option(1.0, "weight of the class loss of labelled samples", low=0.0)
-    unsupervised: float = option(1.0, "weight of the terms that tell real from generated samples", low=0.0)
+    supervised: float = option(1.0, "weight of the class loss of labelled samples", low=0.0, varies=True)
+    unsupervised: float = option(1.0, "weight of the terms that tell real from generated samples", low=0.0, varies=True)
     right: Tensor = buffer()
 
     meaning: ClassVar[Mapping[str, str]] = {
@@ -134,6 +136,23 @@ class Categorical(Loss, name="catgan"):
         "fake": "the same of generated samples",
     }
 
+    def check(self, labels: Labels) -> None:
+        num = len(labels)
+        if not num and not self.categories:
+            raise UsageError(
+                f"{self.name} learns from labels and the data has no labels: give labelled {named('data')}, or give "
+                f"{named('catgan.categories')}"
+            )
+        if self.categories and self.categories < num and self.supervised:
+            raise UsageError(
+                f"{self.name} has {self.categories} classes and the data has {num}: raise "
+                f"{named('catgan.categories')}, or give {named('catgan.supervised', 0)} to learn without labels"
+            )
+        if self.categories == 1:
+            raise UsageError(
+                f"{self.name} has one class, from which it learns nothing: raise {named('catgan.categories')}"
+            )
+
     def needs(self, num_classes: int) -> Needs:
         labels = "some" if (self.supervised and num_classes) or not self.categories else "none"
         return Needs(heads={"class": self.categories or num_classes}, score="class certainty", labels=labels)
@@ -164,8 +183,8 @@ class InfoMaximising(Loss, name="infogan"):
     categorical: int = option(1, "categorical codes", low=0, high=100, metavar="N")
     categories: int = option(10, "values of each", low=2, high=10_000, metavar="K")
     continuous: int = option(2, "continuous codes, U(-1, 1)", low=0, high=1000, metavar="N")
-    category_weight: float = option(1.0, "weight of the categorical codes (the paper's lambda)", low=0.0)
-    level_weight: float = option(0.1, "weight of the continuous codes", low=0.0)
+    category_weight: float = option(1.0, "weight of the categorical codes (the paper's lambda)", low=0.0, varies=True)
+    level_weight: float = option(0.1, "weight of the continuous codes", low=0.0, varies=True)
     learn_std: bool = option(False, "let Q learn the spread of continuous codes")
     category_bits: Tensor = buffer()
     level_bits: Tensor = buffer()
@@ -183,6 +202,12 @@ class InfoMaximising(Loss, name="infogan"):
     def codes(self) -> Codes:
         """The latent code that it is about."""
         return Codes(self.categorical, self.categories, self.continuous)
+
+    def check(self, labels: Labels) -> None:
+        if not self.codes.num:
+            raise UsageError(
+                f"{self.name} has no codes: raise {named('infogan.categorical')} or {named('infogan.continuous')}"
+            )
 
     def needs(self, num_classes: int) -> Needs:
         widths = {

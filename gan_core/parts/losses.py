@@ -47,9 +47,9 @@ class LeastSquares(Loss, name="lsgan"):
     critic: E (D(x) - b)^2 / 2 + E (D(G) - a)^2 / 2;  generator: E (D(G) - c)^2 / 2.
     """
 
-    a: float = option(0.0, "the critic's target for generated samples")
-    b: float = option(1.0, "the critic's target for real samples")
-    c: float = option(1.0, "the target that the generator aims at")
+    a: float = option(0.0, "the critic's target for generated samples", varies=True)
+    b: float = option(1.0, "the critic's target for real samples", varies=True)
+    c: float = option(1.0, "the target that the generator aims at", varies=True)
 
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
         return 0.5 * (real.score - self.b).square().mean() + 0.5 * (fake.score - self.a).square().mean()
@@ -116,8 +116,10 @@ class Began(Loss, name="began"):
     Convergence measure M = E L(x) + |gamma E L(x) - E L(G)|.
     """
 
-    gamma: float = option(0.5, "diversity ratio E L(G) / E L(x) that is held; 0.3 to 0.7", above=0.0, high=1.0)
-    rate: float = option(0.001, "how fast k follows (the paper's lambda_k)", above=0.0)
+    gamma: float = option(
+        0.5, "diversity ratio E L(G) / E L(x) that is held; 0.3 to 0.7", above=0.0, high=1.0, varies=True
+    )
+    rate: float = option(0.001, "how fast k follows (the paper's lambda_k)", above=0.0, varies=True)
     norm: int = option(1, "power of the reconstruction error, 1 or 2 (the paper's eta)", low=1, high=2)
     k: Tensor = buffer()
     m_global: Tensor = buffer()
@@ -153,6 +155,8 @@ class Began(Loss, name="began"):
     def headline(self, real: float, fake: float) -> dict[str, float]:
         return {}
 
+    converges: ClassVar[bool] = True
+
     def convergence(self) -> Tensor:
         return self.m_global
 
@@ -165,8 +169,10 @@ class EnergyBased(Loss, name="ebgan"):
     f(S) = mean over i != j of cos(S_i, S_j)^2.
     """
 
-    margin: float = option(1.0, "energy up to which generated samples are pushed (the paper's m)", above=0.0)
-    pt: float = option(0.1, "weight of the pulling-away term", low=0.0)
+    margin: float = option(
+        1.0, "energy up to which generated samples are pushed (the paper's m)", above=0.0, varies=True
+    )
+    pt: float = option(0.1, "weight of the pulling-away term", low=0.0, varies=True)
 
     meaning: ClassVar[Mapping[str, str]] = {
         "real": "mean energy (reconstruction error) of real samples",

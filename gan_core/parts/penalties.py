@@ -33,7 +33,7 @@ def gradient_norms(gradient: Tensor) -> Tensor:
 class NormPenalty(Penalty):
     """weight * E price(gradient at the chosen points)."""
 
-    weight: float = option(10.0, "weight of the penalty (the paper's lambda)", low=0.0)
+    weight: float = option(10.0, "weight of the penalty (the paper's lambda)", low=0.0, varies=True)
     meaning: ClassVar[Mapping[str, str]] = {
         "gradient_norm": "mean norm of the critic's gradient where the penalty looks"
     }
@@ -131,7 +131,7 @@ class Dragan(NormPenalty, name="dragan"):
     weight * E (||d D(v) / d v|| - 1)^2 at v = x + spread * std(x) * u, u ~ U[0, 1] per value, std over the batch.
     """
 
-    spread: float = option(0.5, "size of the noise in standard deviations of the batch", above=0.0)
+    spread: float = option(0.5, "size of the noise in standard deviations of the batch", above=0.0, varies=True)
 
     target: ClassVar[float | None] = 1.0
 

@@ -7,22 +7,26 @@ from typing import Any
 import torch
 from torch import nn
 
-import gan_core.recipes.published  # noqa: F401  (it brings the parts into the registry)
-from gan_core.domain import Domain
-from gan_core.errors import UsageError
-from gan_core.game.game import Game
+import gan_core.parts.conditioning
+import gan_core.parts.constraints
+import gan_core.parts.label_losses
+import gan_core.parts.losses
+import gan_core.parts.penalties  # noqa: F401  (these five register the parts that recipes name)
+from gan_core.domain import Domain, Networks
+from gan_core.errors import UsageError, named
+from gan_core.game.game import Game, Rules
+from gan_core.game.optimisers import OPTIMIZERS
 from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_parts
-from gan_core.game.schedule import OPTIMIZERS
 from gan_core.game.unrolled import Unrolled
-from gan_core.networks.conditional import Generator
 from gan_core.networks.critic import ENERGIES, AutoencoderCritic, Critic, ScoringCritic
-from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, Penalty, lookup
+from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, lookup
 from gan_core.parts.fields import options_of
 from gan_core.recipes.settings import Settings
 from gan_core.runtime.engine import Engine
 from gan_core.runtime.randomness import reseed
+from gan_core.schedules.base import at
 
 
 def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
@@ -40,42 +44,27 @@ def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
 
 def make_critic(domain: Domain, parts: Sequence[Part], settings: Settings) -> Critic:
     """A new critic that the parts ask for, a trunk with heads or an autoencoder, and the constraints that hold it."""
-    num_classes = len(domain.labels)
+    networks, num_classes = domain.networks, len(domain.labels)
     needs = needs_of(parts, num_classes)
     way = next((part for part in parts if isinstance(part, Conditioning)), None)
-    trunk, features = domain.trunk(way.inputs(num_classes) if way else 0)
+    trunk, features = networks.trunk(way.inputs(num_classes) if way else 0)
     heads = {name: width for need in needs for name, width in need.heads.items()}
     score = next(need.score for need in needs if need.score)
     entry = way.entry(num_classes, features) if way else None
     critic: Critic
     if score in ENERGIES:
-        decoder = domain.decoder(settings.z_dim)
-        critic = AutoencoderCritic(trunk, features, settings.z_dim, decoder, heads, score, domain.energy_scale, entry)
+        decoder = networks.decoder(settings.z_dim)
+        critic = AutoencoderCritic(trunk, features, settings.z_dim, decoder, heads, score, networks.energy_scale, entry)
     else:
         critic = ScoringCritic(trunk, features, heads, score, entry)
-    prepared(critic, domain, held(parts, "critic"))
+    prepared(critic, networks, held(parts, "critic"))
     return critic
 
 
 def make_generator(domain: Domain, parts: Sequence[Part], settings: Settings) -> nn.Module:
     """A new generator, told the labels and codes that the parts ask for, with the constraints that hold it."""
-    return prepared(new_generator(domain, make_prior(domain, parts, settings)), domain, held(parts, "generator"))
-
-
-def new_generator(domain: Domain, prior: Prior) -> Generator:
-    """A domain's generator for what a prior draws, its weights as PyTorch has them.
-
-    Raises:
-        UsageError: it takes labels, and the prior draws none.
-    """
-    num_classes, by_norm = len(prior.shares), domain.labels_by_norm
-    if by_norm and not num_classes:
-        raise UsageError(
-            "--generator-norm conditional is told labels, which no part of this run asks for: "
-            "use --generator-norm batch"
-        )
-    inputs = prior.size + (prior.codes.width if prior.codes else 0) + (0 if by_norm else num_classes)
-    return Generator(domain.generator(inputs, num_classes if by_norm else 0), num_classes, by_norm)
+    networks = domain.networks
+    return prepared(networks.generator(make_prior(domain, parts, settings)), networks, held(parts, "generator"))
 
 
 def make_prior(domain: Domain, parts: Sequence[Part], settings: Settings) -> Prior:
@@ -102,30 +91,28 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     Raises:
         UsageError: the parts cannot play together.
     """
-    losses = [part for part in parts if isinstance(part, Loss)]
-    penalties = [part for part in parts if isinstance(part, Penalty)]
     refuse_parts(parts, domain.labels)
-    if settings.lr_decay == "stall" and all(loss.convergence() is None for loss in losses):
-        raise UsageError("--lr-decay stall needs a measure of convergence, which no loss of this run has: use another")
+    if settings.plateau_patience and not any(isinstance(part, Loss) and part.converges for part in parts):
+        raise UsageError(
+            f"{named('plateau_patience')} needs a measure of convergence, which no loss of this run has: leave it out"
+        )
     reseed(settings.seed, "initialisation")
-    nets = {
-        "generator": make_generator(domain, parts, settings),
-        "critic": make_critic(domain, parts, settings),
-    }
-    rates = {"generator": settings.generator_lr, "critic": settings.critic_lr}
     players = {}
-    for role, net in nets.items():
-        net.to(device)
-        optimiser = OPTIMIZERS[settings.optimizer](net.parameters(), rates[role], settings.beta1, settings.beta2)
-        players[role] = Player(net, optimiser, held(parts, role), settings.ema if role == "generator" else 0.0)
+    for role, make in (("generator", make_generator), ("critic", make_critic)):
+        net = make(domain, parts, settings).to(device)
+        rates = settings.rates(role)
+        optimiser = OPTIMIZERS[settings.optimizer](
+            net.parameters(), **{key: at(rate, 0) for key, rate in rates.items()}
+        )
+        players[role] = Player(net, optimiser, held(parts, role), settings.ema if role == "generator" else 0.0, rates)
     for part in parts:
         part.to(device)
-    rules = partial(Unrolled, unroll=settings.unroll) if settings.unroll else Game
-    return rules(
-        players["generator"], players["critic"], losses, penalties, make_prior(domain, parts, settings),
-        Engine(device, settings.precision, settings.compile, settings.cuda_graphs), settings.seed, len(domain.labels),
-        settings.accumulate,
-    )  # fmt: skip
+    engine = Engine(device, settings.precision, settings.compile, settings.cuda_graphs)
+    rules = Rules(
+        settings.seed, len(domain.labels), settings.critic_steps, settings.accumulate, settings.plateau_patience
+    )
+    kind = partial(Unrolled, unroll=settings.unroll) if settings.unroll else Game
+    return kind(players["generator"], players["critic"], parts, make_prior(domain, parts, settings), engine, rules)
 
 
 def held(parts: Sequence[Part], role: str) -> list[Constraint]:
@@ -137,13 +124,15 @@ def held(parts: Sequence[Part], role: str) -> list[Constraint]:
     holding = [part for part in parts if isinstance(part, Constraint) and part.on in (role, "both")]
     replacing = [constraint.name for constraint in holding if constraint.reparametrises]
     if len(replacing) > 1:
-        raise UsageError(f"{' and '.join(replacing)} each replace the {role}'s weights: leave one out with --without")
+        raise UsageError(
+            f"{' and '.join(replacing)} each replace the {role}'s weights: leave one out with {named('without')}"
+        )
     return holding
 
 
-def prepared(net: nn.Module, domain: Domain, constraints: Sequence[Constraint]) -> nn.Module:
+def prepared(net: nn.Module, networks: Networks, constraints: Sequence[Constraint]) -> nn.Module:
     """A network with its initial weights and its constraints."""
-    domain.initialise(net)
+    networks.initialise(net)
     for constraint in constraints:
         constraint.attach(net)
     return net

@@ -1,18 +1,14 @@
 """Published recipes: each the sum of its parts, and the numbers of its schedule.
 
-Parts are defined in losses.py, label_losses.py, penalties.py, constraints.py and conditioning.py. Numbers are settings
-by name (settings.py) or options of parts, written `part.field`; what a recipe leaves out keeps its default.
+Parts are defined in the modules of `gan_core.parts`, which this one does not import: it stays free of torch. Numbers
+are settings by name (settings.py) or options of parts, written `part.field`; others keep their defaults.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import gan_core.parts.conditioning
-import gan_core.parts.constraints
-import gan_core.parts.label_losses
-import gan_core.parts.losses
-import gan_core.parts.penalties  # noqa: F401  (these five register the parts that recipes name)
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
+from gan_core.text import choose
 
 
 @dataclass(frozen=True)
@@ -95,5 +91,5 @@ def lookup(name: str) -> Recipe:
         UsageError: there is none.
     """
     if name not in RECIPES:
-        raise UsageError(f"--recipe {name} does not exist: choose from {', '.join(RECIPES)}")
+        raise UsageError(f"{named('recipe', name)} does not exist: {choose(name, RECIPES)}")
     return RECIPES[name]

@@ -1,20 +1,25 @@
-"""The numbers and choices of a run that are not options of a part. Each is a command-line option.
+"""The numbers and choices of a run that are not options of a part. A domain adds its own by subclassing `Settings`.
 
-A domain adds its own by subclassing `Settings`.
+This module imports no torch: help is made from it. The choices name entries of tables elsewhere, which a test compares.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gan_core.game.prior import NOISES
-from gan_core.game.schedule import DECAYS, OPTIMIZERS
+from gan_core.errors import UsageError, named
 from gan_core.parts.fields import option
-from gan_core.runtime.engine import PRECISIONS
+from gan_core.schedules import base as schedules
+from gan_core.schedules.base import Number, Schedule
+
+OPTIMIZERS = ("adam", "rmsprop")
+DECAYS = ("none", "linear", "cosine")
+NOISES = ("normal", "uniform")
+PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the game and the loop go by; see each field's help.
+    """The settings that every domain has; each field's help says what it is.
 
     safe: the names of those that may differ when a run is resumed, as they never change what a step computes.
     """
@@ -24,52 +29,103 @@ class Settings:
     )
 
     steps: int = option(1000, "generator steps in total, counted from the start of the run", low=1, metavar="STEPS")
-    max_time: str = option("", "stop after this long, saved and resumable, such as 90s, 5m or 1h30m", metavar="TIME")
-    batch_size: int = option(64, "samples a batch", low=1, high=65536, metavar="N")
+    max_time: str = option(
+        "", "stop after this time, such as 90s, 5m or 1h30m, and save the run so that it can be resumed", metavar="TIME"
+    )
+    batch_size: int = option(64, "samples in a batch of the critic", low=1, high=65536, metavar="N")
     accumulate: int = option(
-        1, "take a batch in N parts, one after the other, and make one step of them, where memory holds no more", low=1,
-        high=65536, metavar="N",
+        1, "micro-batches of a step: each batch is processed in N pieces one after the other, which takes less memory",
+        low=1, high=65536, metavar="N", section="speed",
     )  # fmt: skip
     generator_batch_multiple: int = option(
-        1, "the generator's batch, in batches of the critic", low=1, high=64, metavar="N"
+        1, "size of the generator's batch as a multiple of `batch_size`", low=1, high=64, metavar="N"
     )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
     unroll: int = option(
-        0, "critic steps that the generator's loss looks ahead through; 0: none", low=0, high=100, metavar="K"
+        0, "critic steps ahead through which the generator's loss is differentiated (unrolled GAN); 0: none", low=0,
+        high=100, metavar="K",
+    )  # fmt: skip
+    optimizer: str = option("adam", "optimiser of the generator and the critic", choices=OPTIMIZERS)
+    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE", varies=True)
+    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE", varies=True)
+    beta1: float = option(0.5, "Adam's beta1: decay of its average of gradients", low=0.0, high=0.9999, varies=True)
+    beta2: float = option(
+        0.9, "Adam's beta2: decay of its average of squared gradients", low=0.0, high=0.999999, varies=True
     )
-    optimizer: str = option("adam", "the optimiser of both networks", choices=tuple(OPTIMIZERS))
-    generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE")
-    critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE")
-    beta1: float = option(0.5, "Adam's first beta", low=0.0, high=0.9999)
-    beta2: float = option(0.9, "Adam's second beta", low=0.0, high=0.999999)
     lr_decay: str = option(
-        "none", "how the learning rates fall to 0 over --decay-steps; stall: they halve when convergence stalls",
-        choices=tuple(DECAYS),
-    )  # fmt: skip
+        "none", "schedule by which both learning rates fall from their values to 0 over `decay_steps`", choices=DECAYS
+    )
     decay_steps: int = option(
-        0, "steps in which they do, 0 for the --steps that the run begins with", low=0, metavar="STEPS"
+        0, "steps over which the learning rates decay; 0: the `steps` that the run starts with", low=0, metavar="STEPS"
+    )
+    plateau_patience: int = option(
+        0, "halve both learning rates when BEGAN's measure of convergence has not fallen for this many steps; 0: never",
+        low=0, metavar="STEPS",
     )  # fmt: skip
-    lr_patience: int = option(2000, "steps in which a stalled measure of convergence must fall", low=1, metavar="STEPS")
-    ema: float = option(0.0, "decay of the generator's running average, 0 for none", low=0.0, high=0.999999)
-    classes: int = option(0, "classes that labelled data must have, 0 for any number", low=0, high=32767, metavar="N")
+    ema: float = option(
+        0.0,
+        "decay of the running average of the generator's weights; 0: no average",
+        low=0.0,
+        high=0.999999,
+        varies=True,
+    )
+    classes: int = option(
+        0, "number of classes that the labelled data must have; 0: any", low=0, high=32767, metavar="N", section="data"
+    )
     labels_per_class: int = option(
-        0, "labels kept of each class, chosen by --seed, the others hidden; 0 for all", low=0, metavar="N"
+        0, "labels to keep in each class, chosen by `seed`, the others are hidden; 0: all", low=0, metavar="N",
+        section="data",
     )  # fmt: skip
     labelled_share: float = option(
-        0.0, "share of each batch taken from the examples that show a label, where some do not; 0 for as they come",
-        low=0.0, high=1.0, metavar="SHARE",
+        0.0,
+        "share of each critic batch that is drawn from labelled examples if some have no label; 0: no separate draw",
+        low=0.0, high=1.0, metavar="SHARE", section="data",
     )  # fmt: skip
-    z_dim: int = option(128, "dimensions of the noise", low=1, high=65536, metavar="N")
-    noise: str = option("normal", "its distribution: N(0, 1) or U[-1, 1]", choices=NOISES)
-    width: int = option(64, "channels of the widest layer of each network", low=1, high=16384, metavar="CHANNELS")
-    seed: int = option(0, "every random choice derives from it", low=0, high=2**63 - 1, metavar="SEED")
-    device: str = option("auto", "cpu, cuda, cuda:1, mps, or auto", metavar="DEVICE")
-    precision: str = option("fp32", "arithmetic of the networks", choices=PRECISIONS)
-    compile: bool = option(False, "compile each step into one graph (torch.compile)")
-    cuda_graphs: bool = option(False, "record a step's kernels and replay them as one, on an NVIDIA GPU")
-    threads: int = option(0, "CPU threads, 0 for as many as there are processors", low=0, high=4096, metavar="N")
-    log_every: int = option(50, "write the losses every N steps, 0 for never", low=0, metavar="STEPS")
-    sample_every: int = option(500, "write samples every N steps, 0 for never", low=0, metavar="STEPS")
-    eval_every: int = option(0, "score the samples every N steps, 0 for only at the end", low=0, metavar="STEPS")
-    save_every: int = option(500, "write a checkpoint every N steps, 0 for only at the end", low=0, metavar="STEPS")
-    keep: int = option(2, "checkpoints kept, the newest", low=1, metavar="N")
+    z_dim: int = option(
+        128, "dimensions of the noise that the generator starts from", low=1, high=65536, metavar="N",
+        section="networks",
+    )  # fmt: skip
+    noise: str = option("normal", "distribution of the noise: N(0, 1) or U[-1, 1]", choices=NOISES, section="networks")
+    width: int = option(
+        64, "width of the networks, in channels", low=1, high=16384, metavar="CHANNELS", section="networks"
+    )
+    seed: int = option(
+        0, "seed from which every random choice of the run derives", low=0, high=2**63 - 1, metavar="SEED"
+    )
+    device: str = option(
+        "auto", "device to train on: cpu, cuda, cuda:1, mps, or auto for the fastest one", metavar="DEVICE",
+        section="speed",
+    )  # fmt: skip
+    precision: str = option(
+        "fp32", "arithmetic of the networks; auto: bf16 where the hardware computes in it, else fp32",
+        choices=PRECISIONS, section="speed",
+    )  # fmt: skip
+    compile: bool = option(False, "compile each training step into one graph (torch.compile)", section="speed")
+    cuda_graphs: bool = option(
+        False, "record the GPU kernels of a training step once and replay them (NVIDIA GPUs only)", section="speed"
+    )
+    threads: int = option(0, "number of CPU threads; 0: all processors", low=0, high=4096, metavar="N", section="speed")
+    log_every: int = option(50, "write the losses every N steps; 0: never", low=0, metavar="N", section="written")
+    sample_every: int = option(500, "write samples every N steps; 0: never", low=0, metavar="N", section="written")
+    eval_every: int = option(
+        0, "score samples every N steps; 0: only at the end", low=0, metavar="N", section="written"
+    )
+    save_every: int = option(
+        500, "write a checkpoint every N steps; 0: only at the end", low=0, metavar="N", section="written"
+    )
+    keep: int = option(2, "number of newest checkpoints to keep", low=1, metavar="N", section="written")
+
+    def rates(self, role: str) -> dict[str, Number]:
+        """The numbers of a player's optimiser, by name; `lr_decay` applies to `lr`.
+
+        Raises:
+            UsageError: the learning rate follows a schedule of its own too.
+        """
+        lr: Number = getattr(self, f"{role}_lr")
+        if self.lr_decay != "none":
+            if isinstance(lr, Schedule):
+                raise UsageError(
+                    f"{named(f'{role}_lr')} follows a schedule of its own: leave {named('lr_decay', self.lr_decay)} out"
+                )
+            lr = schedules.parse(f"{self.lr_decay}:{lr!r}:0:{self.decay_steps or self.steps}")
+        return {"lr": lr, "beta1": self.beta1, "beta2": self.beta2}

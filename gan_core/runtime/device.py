@@ -5,7 +5,7 @@ import os
 import torch
 from torch import Tensor
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.runtime.pool import processors
 
 
@@ -30,7 +30,7 @@ def pick_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"--device {name} cannot be used here: choose cpu, or see `doctor` for what there is"
+            f"{named('device', name)} cannot be used here: choose cpu, or see `doctor` for what there is"
         ) from error
     return device
 

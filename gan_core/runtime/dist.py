@@ -18,7 +18,7 @@ import torch.distributed as distributed
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from gan_core.errors import GanError, UsageError
+from gan_core.errors import GanError, UsageError, named
 
 PATIENCE = timedelta(hours=2)  # to wait for another process: longer than rank 0 takes to score samples
 
@@ -64,7 +64,9 @@ def processes(device: torch.device) -> Iterator[None]:
     machines, allowed = (int(os.environ.get(name, "0")) for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS"))
     if machines > 1 and allowed:
         # each machine's torchrun counts the restarts of its own processes only: they would wait for each other
-        raise UsageError("--max-restarts of torchrun is for one machine: leave it out, and go on with --resume")
+        raise UsageError(
+            f"{named('max_restarts')} of torchrun is for one machine: leave it out, and go on with {named('resume')}"
+        )
     store, number, count = next(rendezvous("env://", timeout=PATIENCE))
     # Processes that torchrun starts again find the store of those before, and in it where those listened.
     distributed.init_process_group(
@@ -78,7 +80,7 @@ def processes(device: torch.device) -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error).lower():
             raise GanError(
-                "another process of this run has ended, for a reason that it gave: run again with --resume"
+                f"another process of this run has ended, for a reason that it gave: run again with {named('resume')}"
             ) from error
         raise
     finally:
@@ -155,10 +157,11 @@ def check_batch(batch_size: int, parts: int = 1) -> None:
     """
     if batch_size % (size() * parts):
         among = " and ".join(
-            [f"among {size()} processes"] * (size() > 1) + [f"in the {parts} parts of --accumulate"] * (parts > 1)
+            [f"among {size()} processes"] * (size() > 1)
+            + [f"in the {parts} parts of {named('accumulate')}"] * (parts > 1)
         )
         raise UsageError(
-            f"--batch-size {batch_size} does not divide evenly {among}: give a multiple of {size() * parts}"
+            f"{named('batch_size', batch_size)} does not divide evenly {among}: give a multiple of {size() * parts}"
         )
 
 

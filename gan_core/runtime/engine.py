@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gan_core.errors import named
 from gan_core.runtime.device import has_bf16
 
 Terms = dict[str, Tensor]
 
 Pytree = Any  # nested dicts and tuples with tensors in them
-
-PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Engine:
         if self.precision == "auto":
             self.precision = "bf16" if has_bf16(self.device) else "fp32"
         if self.cuda_graphs and self.device.type != "cuda":
-            print(f"--cuda-graphs needs an NVIDIA GPU and does nothing on {self.device}", file=sys.stderr)
+            print(f"{named('cuda_graphs')} needs an NVIDIA GPU and does nothing on {self.device}", file=sys.stderr)
             self.cuda_graphs = False
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
 
@@ -107,7 +106,7 @@ class Engine:
             try:
                 gradients, kept, rest = compiled(parameters, buffers, *args)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                option = "--compile" if self.compile else "--cuda-graphs"
+                option = named("compile") if self.compile else named("cuda_graphs")
                 print(f"{option} is not possible here, going on without it: {first_line(error)}", file=sys.stderr)
                 possible = False
                 return eager(*args)

@@ -16,7 +16,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
-from gan_core.errors import GanError
+from gan_core.errors import GanError, current_naming, naming_options
 
 MOST = 8  # processes: beyond that the disk, or the process that gathers what they did, is what one waits for
 
@@ -47,7 +47,7 @@ def do_all(work: Callable[[T, Advance], None], items: Sequence[T], advance: Adva
         for _ in range(num):
             pipe, process = start()
             crew[pipe] = process
-            pipe.send(work)
+            pipe.send((work, current_naming()))
         hand_out(list(crew), items, advance)
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
         raise GanError(
@@ -122,11 +122,12 @@ def serve(handle: int) -> None:
     """
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed
         pipe = Connection(handle)
-        work = pipe.recv()
+        work, writing = pipe.recv()
         while True:
             item = pipe.recv()
             try:
-                work(item, pipe.send)
+                with naming_options(writing):
+                    work(item, pipe.send)
             except (GanError, OSError, MemoryError) as error:
                 pipe.send(error)
             except Exception as error:  # which may not travel as it is

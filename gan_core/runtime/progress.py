@@ -1,10 +1,38 @@
-"""How far a long task is: a bar on a terminal, and elsewhere a line now and then, on standard error."""
+"""How far a long task is: a bar on a terminal where the user interface has one, else a line now and then on stderr."""
 
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 EVERY = 10.0  # seconds between lines
+
+
+class Bar(Protocol):
+    """A bar on a terminal, such as tqdm's."""
+
+    def update(self, n: float) -> object:
+        """Move the bar on by this much."""
+
+    def close(self) -> object:
+        """Leave the bar as it is."""
+
+
+MakeBar = Callable[..., Bar]  # takes tqdm's keywords desc, total, initial, unit, unit_scale and delay
+_make_bar: MakeBar | None = None
+
+
+@contextmanager
+def bars_by(make_bar: MakeBar | None) -> Iterator[None]:
+    """Show progress on terminals by bars of this kind, or None for lines, until the end of the context."""
+    global _make_bar
+    before, _make_bar = _make_bar, make_bar
+    try:
+        yield
+    finally:
+        _make_bar = before
 
 
 class Progress:
@@ -22,12 +50,11 @@ class Progress:
     def __init__(
         self, task: str, total: int, unit: str = "B", shown: bool = True, done: int = 0, delay: float = 0.0
     ) -> None:
-        from tqdm import tqdm  # only now that it is needed
-
-        hidden = not (shown and sys.stderr.isatty())
-        self.bar = tqdm(desc=task, total=total, initial=done, unit=unit, unit_scale=True, disable=hidden, delay=delay)
+        self.bar = None
+        if shown and _make_bar is not None and sys.stderr.isatty():
+            self.bar = _make_bar(desc=task, total=total, initial=done, unit=unit, unit_scale=True, delay=delay)
         self.task, self.total, self.unit = task, total, unit
-        self.lines = shown and hidden
+        self.lines = shown and self.bar is None
         self.done = self.before = done
         self.began = self.told = time.monotonic()
         self.lock = threading.Lock()
@@ -36,13 +63,15 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def advance(self, amount: int) -> None:
         """So much more is done."""
         with self.lock:
             self.done += amount
-            self.bar.update(amount)
+            if self.bar is not None:
+                self.bar.update(amount)
             now = time.monotonic()
             if self.lines and now - self.told >= EVERY:
                 self.told = now
@@ -52,4 +81,14 @@ class Progress:
         """The line after so many seconds."""
         share = self.done / max(1, self.total)
         left = seconds * (self.total - self.done) / max(1, self.done - self.before)
-        return f"{self.task}: {share:.0%} of {self.bar.format_sizeof(self.total)}{self.unit}, {left:.0f} s left"
+        return f"{self.task}: {share:.0%} of {shortened(self.total)}{self.unit}, {left:.0f} s left"
+
+
+def shortened(number: float) -> str:
+    """A number with three digits and a prefix of the SI: 4.00G, 12.3k, 512."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if number < 999.5 or prefix == "T":
+            break
+        number /= 1000
+    digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:.{digits}f}{prefix}"

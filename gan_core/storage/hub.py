@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.text import printable
 
 SPEC = re.compile(r"hf(-stream)?:(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:@\s]+))?(?::(?P<split>\S+))?")
@@ -22,7 +22,7 @@ def load_dataset(spec: str, *, split: str | None, example: str, built_in: str) -
     """The `datasets.Dataset` of "hf:ID[@REVISION][:SPLIT]", or the `DatasetDict` of all splits.
 
     Args:
-        spec: what `--data` was given.
+        spec: the value of the option `data`.
         split: the one to load where none is given; None for all.
         example: a spec that is right, for the message about one that is not.
         built_in: the built-in data set that the messages offer instead.
@@ -78,8 +78,8 @@ def parsed(spec: str, scheme: str, example: str, built_in: str) -> tuple[re.Matc
     name = printable(spec)
     parts = SPEC.fullmatch(spec)
     if parts is None:
-        raise DataError(f"--data {name} is not of the form {scheme}:ID[@REVISION][:SPLIT], as in {example}")
-    return parts, name, f"or use the built-in --data {built_in}"
+        raise DataError(f"{named('data', name)} is not of the form {scheme}:ID[@REVISION][:SPLIT], as in {example}")
+    return parts, name, f"or use the built-in {named('data', built_in)}"
 
 
 def commit_of(identity: str, revision: str | None, name: str, remedy: str) -> str:

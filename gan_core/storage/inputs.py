@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.text import printable
 
 MOST_UNPACKED = 200  # times its size on the disk that a packed file may hold; drawings on white come to 120
@@ -26,7 +26,9 @@ def naming(name: str, remedy: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{name} does not exist: {remedy}") from error
     except PermissionError as error:
-        raise DataError(f"{name} may not be read: ask for permission to read it, or give other --data") from error
+        raise DataError(
+            f"{name} may not be read: ask for permission to read it, or give other {named('data')}"
+        ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name} is damaged: its gzip data is cut short or corrupt, fetch it again") from error
     except OSError as error:
@@ -34,17 +36,19 @@ def naming(name: str, remedy: str) -> Iterator[None]:
 
 
 def path_of(spec: str, remedy: str) -> Path:
-    """The path that `--data` names, with ~ resolved.
+    """The path that the option `data` names, with ~ resolved.
 
     Raises:
         DataError: no file can have that name, or none has and it looks like the hub's.
     """
     if not spec or "\0" in spec:
-        raise DataError(f"--data {printable(spec) or '(empty)'} names no file: {remedy}")
+        raise DataError(f"{named('data', printable(spec) or '(empty)')} names no file: {remedy}")
     path = Path(os.path.expanduser(spec))  # noqa: PTH111 (Path.expanduser raises for an unknown ~user)
     with naming(printable(spec), remedy):
         if re.fullmatch(r"[\w.-]+/[\w.-]+", spec) and not path.exists():
-            raise DataError(f"{spec} does not exist: for the hub's data set of that name write --data hf:{spec}")
+            raise DataError(
+                f"{spec} does not exist: for the hub's data set of that name write {named('data', f'hf:{spec}')}"
+            )
     return path
 
 

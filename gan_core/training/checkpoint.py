@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 from torch import nn
 
-from gan_core.errors import CheckpointError, DivergedError, GanError
+from gan_core.domain import Samples
+from gan_core.errors import CheckpointError, DivergedError, GanError, named
 from gan_core.game.game import Game
 from gan_core.storage.sealed import DamagedError, sealed_folder, verify, writing
 
@@ -38,7 +39,7 @@ class Checkpoint:
     step: int
 
 
-def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int) -> Checkpoint:
+def save(folder: Path, game: Game, samples: Samples, extra: dict[str, Any], keep: int) -> Checkpoint:
     """Write a checkpoint of a game into the folder of checkpoints and drop all but the `keep` newest.
 
     The new one is read back before an older one is dropped, so the last good one never is. Those of later steps are
@@ -61,7 +62,7 @@ def save(folder: Path, game: Game, domain: Any, extra: dict[str, Any], keep: int
         state = io.BytesIO()
         torch.save({"game": game.state_dict(), **extra}, state)
         (temporary / "state.pt").write_bytes(state.getbuffer())
-        domain.save(temporary)
+        samples.save(temporary)
     try:
         verify(target)
     except DamagedError as error:
@@ -88,7 +89,7 @@ def refuse_non_finite(game: Game) -> None:
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise DivergedError(
                     f"training diverged: {name} of the {role} is not finite at step {game.step}, which was not saved; "
-                    "lower --critic-lr and --generator-lr and resume from the checkpoint before"
+                    f"lower {named('critic_lr')} and {named('generator_lr')} and resume from the checkpoint before"
                 )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.errors import CheckpointError, UsageError
+from gan_core.errors import CheckpointError, UsageError, named
 from gan_core.storage.inputs import read_limited
 from gan_core.storage.sealed import append, as_text, full_disk, is_full, remove, replace_text, sync, writing
 from gan_core.text import printable
@@ -55,7 +55,9 @@ class Run:
             GanError: the disk is full.
         """
         if not NAME.fullmatch(name):
-            raise UsageError(f"--name {name!r} cannot be a folder's name: use letters, digits, '-', '_' and '.'")
+            raise UsageError(
+                f"{named('name', repr(name))} cannot be a folder's name: use letters, digits, '-', '_' and '.'"
+            )
         try:
             outdir.mkdir(parents=True, exist_ok=True)
             sweep(outdir)
@@ -72,8 +74,10 @@ class Run:
                 remove(temporary)
         except OSError as error:
             if is_full(error):
-                raise full_disk(f"--outdir {outdir}", error) from error
-            raise UsageError(f"--outdir {outdir} cannot be written: {error.strerror}; choose another folder") from error
+                raise full_disk(named("outdir", outdir), error) from error
+            raise UsageError(
+                f"{named('outdir', outdir)} cannot be written: {error.strerror}; choose another folder"
+            ) from error
         return cls(path)
 
     def log(self, text: str) -> None:
@@ -167,7 +171,7 @@ def newest_run(outdir: Path, domain: str) -> Path:
         with contextlib.suppress(CheckpointError):
             if read_config(path).get("domain") == domain:
                 return path
-    raise CheckpointError(f"there is no {domain} run in {outdir} to resume: start one without --resume")
+    raise CheckpointError(f"there is no {domain} run in {outdir} to resume: start one without {named('resume')}")
 
 
 def run_folder(path: str | Path) -> Path:

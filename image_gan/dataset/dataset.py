@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.storage.cache import cache_root, kept, remembered, writing_to
 from gan_core.storage.sealed import DamagedError, verify
+from image_gan.choices import RESIZES
 from image_gan.dataset.spool import Spool, chunks
 from image_gan.sources.base import SPLITS, Source
-from image_gan.sources.decode import RESIZES
 from image_gan.sources.open import open_source
 
 FORMAT = (
@@ -71,7 +71,7 @@ def prepare(
         spec: see `open_source`.
         size: height and width, see `fit_block`; 0 for the data's own, which then must be one square size.
         channels: 1 for grey, 3 for RGB; 0 for the data's own: 1 if all images are grey.
-        resize: the filter, of `decode.RESIZES`.
+        resize: the filter, of `choices.RESIZES`.
         bad_images: see `open_source`.
         max_pixels: see `open_source`.
         heldout: where the source has no test set, the share of the different images that becomes one, between 0 and 1.
@@ -147,11 +147,11 @@ def check_options(size: int, channels: int, resize: str) -> None:
         UsageError: the message names the option.
     """
     if not 0 <= size <= MAX_SIZE:
-        raise UsageError(f"--size {size} must be from 1 to {MAX_SIZE}, or 0 for the data's own")
+        raise UsageError(f"{named('size', size)} must be from 1 to {MAX_SIZE}, or 0 for the data's own")
     if channels not in (0, 1, 3):
-        raise UsageError(f"--channels {channels} must be 1 for grey, 3 for RGB, or 0 for the data's own")
+        raise UsageError(f"{named('channels', channels)} must be 1 for grey, 3 for RGB, or 0 for the data's own")
     if resize not in RESIZES:
-        raise UsageError(f"--resize {resize} is unknown: choose one of {', '.join(RESIZES)}")
+        raise UsageError(f"{named('resize', resize)} is unknown: choose one of {', '.join(RESIZES)}")
 
 
 def divide(spool: Spool, source: Source, heldout: float, folder: Path) -> dict[str, int]:

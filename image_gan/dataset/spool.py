@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.runtime.pool import Advance, do_all, processors
 from gan_core.runtime.progress import Progress
 from image_gan.sources.base import PictureSource, Source
@@ -66,7 +66,7 @@ class Spool:
                         self.add(images, labels, source.description)
                         bar.advance(len(labels))
         if not self.labels:
-            raise DataError(f"{source.description} holds no image that can be read: give another --data")
+            raise DataError(f"{source.description} holds no image that can be read: give another {named('data')}")
 
     def add_parts(self, source: PictureSource, folder: Path, advance: Advance) -> None:
         """Add every image of a source, part by part, after several processes have decoded and fitted them."""
@@ -96,7 +96,9 @@ class Spool:
         size = self.size or (self.shape[0] if self.shape else height)
         if not self.size and (height != size or width != size):
             found = f"images of {height} x {width}" + (f" and of {size} x {size}" if self.shape else "") + " pixels"
-            raise DataError(f"{description} holds {found}: give --size N to crop them to squares of one size")
+            raise DataError(
+                f"{description} holds {found}: give {named('size', 'N')} to crop them to squares of one size"
+            )
         images = fit_block(images, size, self.channels or images.shape[-1], self.resize)
         if not self.channels:
             if self.shape is None or self.shape[-1] == 1:

@@ -7,7 +7,7 @@ from itertools import count
 import torch
 from torch import nn
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from image_gan.networks import began, dcgan, mlp, resnet, sn_cnn
 from image_gan.networks.inits import INITS, initialise
 from image_gan.networks.layers import Trunk, halvings
@@ -89,16 +89,19 @@ def check(arch: str, shape: Shape) -> None:
     if not chosen.fits(shape.size):
         larger = next(size for size in count(max(1, shape.size)) if chosen.fits(size))
         smaller = next((size for size in range(shape.size, 0, -1) if chosen.fits(size)), larger)
-        near = " or ".join(f"--size {size}" for size in dict.fromkeys([smaller, larger]))
-        raise UsageError(f"--arch {arch} cannot halve --size {shape.size} down evenly: use {near}, or --arch mlp")
+        near = " or ".join(named("size", size) for size in dict.fromkeys([smaller, larger]))
+        raise UsageError(
+            f"{named('arch', arch)} cannot halve {named('size', shape.size)} down evenly: use {near}, "
+            f"or {named('arch', 'mlp')}"
+        )
     for option, kind, fitting in (
-        ("--critic-norm", shape.critic_norm, chosen.norms),
-        ("--generator-norm", shape.generator_norm, chosen.generator_norms),
+        ("critic_norm", shape.critic_norm, chosen.norms),
+        ("generator_norm", shape.generator_norm, chosen.generator_norms),
     ):
         if kind not in fitting:
-            raise UsageError(f"{option} {kind} means nothing to --arch {arch}: use {', '.join(fitting)}")
+            raise UsageError(f"{named(option, kind)} means nothing to {named('arch', arch)}: use {', '.join(fitting)}")
     unset = Shape(size=1, channels=1, width=1, generator_width=1)
     for option in ("depth", "skip", "pool"):
         if option not in chosen.options and getattr(shape, option) != getattr(unset, option):
-            having = " or ".join(f"--arch {name}" for name, other in ARCHS.items() if option in other.options)
-            raise UsageError(f"--{option} means nothing to --arch {arch}: leave it out, or use {having}")
+            having = " or ".join(named("arch", name) for name, other in ARCHS.items() if option in other.options)
+            raise UsageError(f"{named(option)} means nothing to {named('arch', arch)}: leave it out, or use {having}")

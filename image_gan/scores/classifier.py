@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
 from gan_core.runtime.randomness import derive
 from gan_core.storage.cache import cache_root, kept
 from gan_core.storage.sealed import DamagedError, verify
@@ -91,7 +91,7 @@ def trained(task: str, images: ImageSet, device: torch.device, seed: int = 0) ->
     if task == "classifier":
         known = images.train_labels[images.train_labels >= 0]
         if len(np.unique(known)) < 2:
-            raise UsageError(f"{images.description} has no labels to learn: take --backbone rotation")
+            raise UsageError(f"{images.description} has no labels to learn: take {named('backbone', 'rotation')}")
         classes = max(len(images.classes), int(known.max()) + 1)
     about = {
         "kind": f"seqgan-gp {task}", "format": FORMAT, "steps": STEPS, "images": images.fingerprint, "seed": seed

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.errors import DataError, GanError, UsageError
+from gan_core.errors import DataError, GanError, UsageError, named
 from gan_core.storage.cache import cache_root, kept
 from gan_core.storage.sealed import DamagedError, verify
 from image_gan.dataset.dataset import ImageSet
@@ -55,7 +55,9 @@ class Scorer:
 
     def __init__(self, images: ImageSet, backbone: Backbone, noise: Mapping[str, np.ndarray] | None = None) -> None:
         if len(images.train) < LEAST:
-            raise DataError(f"{images.description} has fewer than {LEAST} training images: give another --data")
+            raise DataError(
+                f"{images.description} has fewer than {LEAST} training images: give another {named('data')}"
+            )
         self.images, self.backbone, self.noise = images, backbone, noise or {}
         self.key = digest(str(FORMAT), images.fingerprint, backbone.fingerprint)
         self._known: Reference | None = None
@@ -64,7 +66,7 @@ class Scorer:
         self._noise_keys: dict[str, str] = {}
 
     def score(self, samples: np.ndarray) -> dict[str, Any]:
-        """The object that `evaluate --json` prints for samples (N, H, W, C) uint8.
+        """The report of an evaluation, for `evaluate` to print as JSON, of samples (N, H, W, C) uint8.
 
         Raises:
             UsageError: fewer than two samples, or of another shape than the real images.
@@ -98,7 +100,7 @@ class Scorer:
         """
         num = len(features)
         if num < LEAST:
-            raise UsageError(f"{num} samples cannot be scored: --num must be at least {LEAST}")
+            raise UsageError(f"{num} samples cannot be scored: {named('num')} must be at least {LEAST}")
         if not np.isfinite(features).all():
             raise GanError(f"the backbone {self.backbone.name} must give finite features of samples, and did not")
         reference = self._reference()

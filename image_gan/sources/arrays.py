@@ -16,7 +16,7 @@ from gan_core.labels import UNKNOWN
 from gan_core.storage.inputs import Unpacking, check_file, most_unpacked, naming
 from gan_core.storage.sealed import sha256
 from gan_core.text import printable
-from image_gan.sources.base import REMEDY
+from image_gan.sources.base import give_images
 
 BLOCK = 1 << 24  # bytes of images in memory at a time
 CUT_SHORT = "{} is cut short: its header promises more than it holds, fetch it again"
@@ -27,8 +27,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 def unpacked(path: Path) -> Iterator[BinaryIO]:
     """A file that is open for reading, through gzip where it begins so."""
     name = printable(path)
-    check_file(name, path, REMEDY)
-    with naming(name, REMEDY), path.open("rb") as raw:
+    check_file(name, path, give_images())
+    with naming(name, give_images()), path.open("rb") as raw:
         yield Unpacking(raw, name) if raw.peek(2)[:2] == GZIP_MAGIC else raw
 
 
@@ -101,6 +101,6 @@ def digest_of(parts: dict[str, list[Path]], classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256(repr(classes).encode())
     for split, files in parts.items():
         for path in files:
-            with naming(printable(path), REMEDY):
+            with naming(printable(path), give_images()):
                 digest.update(f"{split} {sha256(path)}\n".encode())
     return digest.hexdigest()

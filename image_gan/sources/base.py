@@ -7,18 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.labels import MAX_CLASSES
 from image_gan.sources.decode import BadImageError, decode, reading
 
 SPLITS = ("train", "test")
-BAD_IMAGES = ("error", "skip")
-REMEDY = (
-    "give a folder or a zip of images, MNIST's or CIFAR-10's official files, a .npz file, hf:ID, "
-    "or the built-in --data fashion-mnist"
-)
 Block = tuple[np.ndarray, np.ndarray]  # images (N, H, W, C) uint8, C = 1 or 3; labels (N,) int16
 Picture = tuple[str, int, Callable[[], bytes]]  # name for messages, label, what reads the image file
+
+
+def give_images() -> str:
+    """The remedy for data that names no images."""
+    return (
+        "give a folder or a zip of images, MNIST's or CIFAR-10's official files, a .npz file, hf:ID, "
+        f"or the built-in {named('data', 'fashion-mnist')}"
+    )
 
 
 class Source(ABC):
@@ -40,7 +43,7 @@ class Source(ABC):
         self.sizes = {split: sizes[split] for split in SPLITS if sizes.get(split)}
         self.counts: Counter[str] = Counter()
         if "train" not in self.sizes:
-            raise DataError(f"{description} holds no images: {REMEDY}")
+            raise DataError(f"{description} holds no images: {give_images()}")
         if len(classes) > MAX_CLASSES:
             raise DataError(f"{description} has {len(classes)} classes, more than {MAX_CLASSES:,}: put them into fewer")
 

@@ -10,7 +10,7 @@ from gan_core.errors import DataError
 from gan_core.storage.inputs import check_file, naming
 from gan_core.text import printable
 from image_gan.sources.arrays import BLOCK, check_labels, digest_of
-from image_gan.sources.base import REMEDY, Block, Source, counted
+from image_gan.sources.base import Block, Source, counted, give_images
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
 CIFAR_SHAPE = (3, 32, 32)  # channels first, after a byte with the label
@@ -29,7 +29,7 @@ class CifarSource(Source):
 
     def records(self, path: Path) -> int:
         """How many images a file holds."""
-        size = check_file(printable(path), path, REMEDY)
+        size = check_file(printable(path), path, give_images())
         if size % CIFAR_RECORD:
             raise DataError(
                 f"{printable(path)} is cut short or no batch of CIFAR-10's binary version: its {size:,} bytes are no "
@@ -40,7 +40,7 @@ class CifarSource(Source):
     def blocks(self, split: str) -> Iterator[Block]:
         for path in self.files[split]:
             name = printable(path)
-            with naming(name, REMEDY), path.open("rb") as stream:
+            with naming(name, give_images()), path.open("rb") as stream:
                 while content := stream.read(BLOCK // CIFAR_RECORD * CIFAR_RECORD):
                     rows = np.frombuffer(content, np.uint8).reshape(-1, CIFAR_RECORD)
                     images = rows[:, 1:].reshape(-1, *CIFAR_SHAPE).transpose(0, 2, 3, 1)
@@ -54,7 +54,7 @@ def cifar_classes(path: Path) -> tuple[str, ...]:
     """The names of the classes, from CIFAR-10's own list where it lies beside the batches."""
     if not path.is_file():
         return CIFAR_CLASSES
-    with naming(printable(path), REMEDY), path.open("rb") as file:
+    with naming(printable(path), give_images()), path.open("rb") as file:
         names = tuple(file.read(CLASSES_LIMIT).decode(errors="replace").split())
     if len(names) != len(CIFAR_CLASSES):
         raise DataError(f"{printable(path)} has {len(names)} names, not {len(CIFAR_CLASSES)}: fetch or remove it")

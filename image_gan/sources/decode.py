@@ -11,13 +11,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")  # others of Pillow's are rare and run more code
-RESIZES = ("box", "bilinear", "bicubic", "lanczos")  # all antialiased: their support grows with the reduction
 STRIP = 1 << 20  # pixels that are converted at a time
-REMEDY = "mend or remove it, or give --bad-images skip"
+
+
+def mend_or_skip() -> str:
+    """The remedy for an image that cannot be read."""
+    return f"mend or remove it, or give {named('bad_images', 'skip')}"
 
 
 class BadImageError(DataError):
@@ -32,9 +35,9 @@ def reading(name: str) -> Iterator[None]:
     except BadImageError:
         raise
     except PermissionError as error:
-        raise BadImageError(f"{name} may not be read: ask for permission to read it, or {REMEDY}") from error
+        raise BadImageError(f"{name} may not be read: ask for permission to read it, or {mend_or_skip()}") from error
     except Exception as error:  # decoders raise anything, down to bare SyntaxError and struct.error
-        raise BadImageError(f"{name} is cut short, damaged or not an image: {REMEDY}") from error
+        raise BadImageError(f"{name} is cut short, damaged or not an image: {mend_or_skip()}") from error
 
 
 def check_bytes(count: int, name: str, max_pixels: int) -> None:
@@ -44,7 +47,9 @@ def check_bytes(count: int, name: str, max_pixels: int) -> None:
         BadImageError: it has more.
     """
     if count > 4 * max_pixels + (1 << 20):
-        raise BadImageError(f"{name} is a file of {count:,} bytes, too many for --max-pixels {max_pixels}: {REMEDY}")
+        raise BadImageError(
+            f"{name} is a file of {count:,} bytes, too many for {named('max_pixels', max_pixels)}: {mend_or_skip()}"
+        )
 
 
 def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
@@ -71,8 +76,8 @@ def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise BadImageError(
-                        f"{name} has {image.width} x {image.height} pixels, more than --max-pixels {max_pixels}: "
-                        f"raise that if the file can be trusted, or {REMEDY}"
+                        f"{name} has {image.width} x {image.height} pixels, more than "
+                        f"{named('max_pixels', max_pixels)}: raise that if the file can be trusted, or {mend_or_skip()}"
                     )
                 ImageOps.exif_transpose(image, in_place=True)  # it would copy what needs no turning
                 array = flattened(image, name)
@@ -84,11 +89,11 @@ def decode(content: bytes, name: str, max_pixels: int) -> np.ndarray:
 def flattened(image, name: str) -> np.ndarray:
     """The pixels of a Pillow image of any mode: (H, W) or (H, W, 3) uint8."""
     if image.mode == "F":
-        raise BadImageError(f"{name} holds floating-point samples: save it with 8 bits a channel, or {REMEDY}")
+        raise BadImageError(f"{name} holds floating-point samples: save it with 8 bits a channel, or {mend_or_skip()}")
     if image.mode.startswith("I"):
         samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > 0xFFFF:
-            raise BadImageError(f"{name} holds samples of 32 bits: save it with 8 bits a channel, or {REMEDY}")
+            raise BadImageError(f"{name} holds samples of 32 bits: save it with 8 bits a channel, or {mend_or_skip()}")
         return (samples >> 8).astype(np.uint8)
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     # A strip at a time: the steps in between, of the whole, would take several times the memory of the result.
@@ -120,8 +125,8 @@ def fit(image: np.ndarray, size: int, channels: int, resize: str = "bicubic") ->
 def fit_block(images: np.ndarray, size: int, channels: int, resize: str = "bicubic") -> np.ndarray:
     """Images (N, H, W, C) as (N, size, size, channels).
 
-    The largest square in the middle is cut out and resized by a filter of RESIZES; where it has the size, nothing is
-    resampled. RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's "L").
+    The largest square in the middle is cut out and resized by a filter of `choices.RESIZES`; a square of that size is
+    not resampled. RGB becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R 601-2, Pillow's "L").
     """
     height, width = images.shape[1:3]
     side = min(height, width)

@@ -10,13 +10,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.labels import UNKNOWN
 from gan_core.runtime.progress import Progress
 from gan_core.storage.inputs import naming
 from gan_core.storage.sealed import sha256
 from gan_core.text import printable
-from image_gan.sources.base import REMEDY, SPLITS, Picture, PictureSource, counted
+from image_gan.sources.base import SPLITS, Picture, PictureSource, counted, give_images
 from image_gan.sources.decode import SUFFIXES, BadImageError, check_bytes
 
 
@@ -26,7 +26,7 @@ class FolderSource(PictureSource):
     def __init__(self, folder: Path, max_pixels: int, bad_images: str):
         self.folder = folder
         name = printable(folder)
-        with naming(name, REMEDY):
+        with naming(name, give_images()):
             classes, self.splits = laid_out(files_below(folder))
         sizes = {split: len(paths) for split, (paths, _) in self.splits.items()}
         super().__init__(f"{name} ({counted(sizes)})", classes, sizes, max_pixels, bad_images)
@@ -46,7 +46,9 @@ class FolderSource(PictureSource):
         """The content of an image file."""
         about = file.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise BadImageError(f"{printable(file)} is not a regular file: remove it, or give --bad-images skip")
+            raise BadImageError(
+                f"{printable(file)} is not a regular file: remove it, or give {named('bad_images', 'skip')}"
+            )
         check_bytes(about.st_size, printable(file), self.max_pixels)
         return file.read_bytes()
 
@@ -91,7 +93,7 @@ class ZipSource(PictureSource):
 
     def opened(self) -> zipfile.ZipFile:
         """The archive, open for reading."""
-        with naming(self.name, REMEDY):
+        with naming(self.name, give_images()):
             try:
                 return zipfile.ZipFile(self.path)
             except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -111,7 +113,7 @@ class ZipSource(PictureSource):
             return file.read(size)  # no more is unpacked, whatever there is; zipfile compares checksums at the end
 
     def fingerprint(self, progress: bool = False) -> str:
-        with naming(self.name, REMEDY):
+        with naming(self.name, give_images()):
             return sha256(self.path)
 
 

@@ -11,8 +11,7 @@ from gan_core.labels import UNKNOWN
 from gan_core.storage import hub
 from gan_core.text import printable
 from image_gan.sources.base import Picture, PictureSource
-from image_gan.sources.decode import REMEDY as SKIP
-from image_gan.sources.decode import BadImageError, check_bytes
+from image_gan.sources.decode import BadImageError, check_bytes, mend_or_skip
 
 IMAGE_COLUMNS = ("image", "img")  # in order of trust, where there are several
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -74,7 +73,7 @@ class HubSource(PictureSource):
         file = Path(image["path"])
         about = file.stat()
         if not stat.S_ISREG(about.st_mode):  # a device would never end
-            raise BadImageError(f"{name} names {printable(file)}, which is not a regular file: {SKIP}")
+            raise BadImageError(f"{name} names {printable(file)}, which is not a regular file: {mend_or_skip()}")
         check_bytes(about.st_size, name, self.max_pixels)
         return file.read_bytes()
 

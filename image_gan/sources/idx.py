@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.storage.inputs import Unpacking
 from gan_core.text import printable
 from image_gan.sources.arrays import (
@@ -70,7 +70,9 @@ class IdxSource(Source):
         if magic != IDX_IMAGES:
             raise DataError(f"{name} is no idx file of images: its magic number is {magic:#x}, not {IDX_IMAGES:#x}")
         if not 0 < height * width <= max_pixels:
-            raise DataError(f"{name} says its images have {height} x {width} pixels: give --max-pixels if that is true")
+            raise DataError(
+                f"{name} says its images have {height} x {width} pixels: give {named('max_pixels')} if that is true"
+            )
         check_promise(16 + count * height * width, path, packed, name)
         return count, height, width
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.storage.inputs import check_file, naming
 from gan_core.text import printable
@@ -25,7 +25,7 @@ from image_gan.sources.arrays import (
     numbered,
     take,
 )
-from image_gan.sources.base import REMEDY, Block, Source, counted
+from image_gan.sources.base import Block, Source, counted, give_images
 
 NPZ_ARRAYS = {"train": (("images", "labels"), ("x_train", "y_train")), "test": (("x_test", "y_test"),)}
 
@@ -36,7 +36,7 @@ class NpzSource(Source):
     def __init__(self, path: Path, max_pixels: int):
         self.path, self.paths = path, (path,)
         self.name = printable(path)
-        check_file(self.name, path, REMEDY)
+        check_file(self.name, path, give_images())
         self.members: dict[str, str] = {}
         labels: dict[str, np.ndarray] = {}
         sizes: dict[str, int] = {}
@@ -61,7 +61,7 @@ class NpzSource(Source):
     @contextmanager
     def opened(self) -> Iterator[zipfile.ZipFile]:
         """The archive, open for reading."""
-        with naming(self.name, REMEDY):
+        with naming(self.name, give_images()):
             try:
                 with zipfile.ZipFile(self.path) as archive:
                     yield archive
@@ -102,7 +102,9 @@ class NpzSource(Source):
                 f"{self.name}: {array} has shape {shape}: save it as (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
             )
         if not 0 < shape[1] * shape[2] <= max_pixels:
-            raise DataError(f"{self.name}: {array} {shape} has images of too many pixels or none: give --max-pixels")
+            raise DataError(
+                f"{self.name}: {array} {shape} has images of too many pixels or none: give {named('max_pixels')}"
+            )
         return shape[0]
 
     def read_labels(self, archive: zipfile.ZipFile, array: str, count: int) -> np.ndarray:

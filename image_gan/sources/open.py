@@ -1,16 +1,18 @@
 """Where images come from: built-in data, arrays in files, folders and zips of image files, the hub.
 
-`open_source` turns what `--data` was given into a `Source`, whose `blocks` are arrays (N, H, W, C) of uint8 with N
-labels. Data that is published as arrays comes in large blocks, image files one by one; nothing holds more than a block.
+`open_source` turns the value of the option `data` into a `Source`, whose `blocks` are arrays (N, H, W, C) of uint8 with
+N labels. Data that is published as arrays comes in large blocks, image files one by one. Nothing holds more than a
+block.
 """
 
 import zipfile
 from pathlib import Path
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.storage.inputs import built_in_folder, check_file, naming, path_of
 from gan_core.text import printable
-from image_gan.sources.base import BAD_IMAGES, REMEDY, Source
+from image_gan.choices import BAD_IMAGES
+from image_gan.sources.base import Source, give_images
 from image_gan.sources.cifar import CIFAR_FOLDER, CifarSource
 from image_gan.sources.decode import SUFFIXES
 from image_gan.sources.folders import FolderSource, ZipSource
@@ -35,7 +37,7 @@ BUILT_IN_CLASSES = {
 
 
 def open_source(spec: str, *, max_pixels: int = 50_000_000, bad_images: str = "error") -> Source:
-    """The source that `--data` names.
+    """The source that the option `data` names.
 
     Args:
         spec: a name of BUILT_IN; a folder or a file in the idx format of MNIST, packed or not; a folder or a file of
@@ -50,9 +52,11 @@ def open_source(spec: str, *, max_pixels: int = 50_000_000, bad_images: str = "e
         UsageError: an option is out of range.
     """
     if bad_images not in BAD_IMAGES:
-        raise UsageError(f"--bad-images {printable(bad_images)} is unknown: choose one of {', '.join(BAD_IMAGES)}")
+        raise UsageError(
+            f"{named('bad_images', printable(bad_images))} is unknown: choose one of {', '.join(BAD_IMAGES)}"
+        )
     if max_pixels < 1:
-        raise UsageError(f"--max-pixels {max_pixels} must be at least 1")
+        raise UsageError(f"{named('max_pixels', max_pixels)} must be at least 1")
     if spec.startswith("hf:"):
         from image_gan.sources.hub import open_hub_source
 
@@ -64,20 +68,20 @@ def open_source(spec: str, *, max_pixels: int = 50_000_000, bad_images: str = "e
         if source is None:
             raise DataError(f"{printable(folder)} lacks the files of {spec}: install the package again")
         return source
-    path = path_of(spec, REMEDY)
+    path = path_of(spec, give_images())
     source = open_arrays(path, max_pixels)
     if source is not None:
         return source
     name = printable(path)
-    with naming(name, REMEDY):
+    with naming(name, give_images()):
         if path.is_dir():
             return FolderSource(path, max_pixels, bad_images)
-    check_file(name, path, REMEDY)
+    check_file(name, path, give_images())
     if path.suffix.lower() in SUFFIXES:
         raise DataError(f"{name} is one image: give a folder of images")
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return ZipSource(path, max_pixels, bad_images)
-    raise DataError(f"{name} is of no known kind: {REMEDY}")
+    raise DataError(f"{name} is of no known kind: {give_images()}")
 
 
 def open_arrays(
@@ -89,7 +93,7 @@ def open_arrays(
         DataError: the files are damaged, or not what their names say.
     """
     name = printable(path)
-    with naming(name, REMEDY):
+    with naming(name, give_images()):
         if path.is_dir():
             folder = path / CIFAR_FOLDER if (path / CIFAR_FOLDER).is_dir() else path
             idx = idx_files(sorted(folder.iterdir()))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from gan_core.errors import CheckpointError, DataError, UsageError
+from gan_core.errors import CheckpointError, DataError, UsageError, named
 from gan_core.labels import UNKNOWN
 from gan_core.runtime.progress import Progress
 from gan_core.storage.cache import cache_root, kept, remembered, writing_to
@@ -78,7 +78,7 @@ def prepare(
 
     Args:
         spec: see `open_source`; several with commas between them.
-        tokenizer: the kind to train, one of `tokenizer.KINDS`.
+        tokenizer: the kind to train, one of `choices.TOKENIZERS`.
         vocab_size: see `tokenizer.train`.
         seq_len: symbols of a row; longer lines are cut there.
         bad_utf8: see `open_source`.
@@ -164,11 +164,12 @@ def together(corpora: list[Corpus], heldout: float) -> Corpus:
         name = corpus.description
         if bool(corpus.classes) != bool(first.classes):
             which, other = (name, first.description) if corpus.classes else (first.description, name)
-            raise DataError(f"{which} is labelled and {other} is not: label both, or give --labels none")
+            raise DataError(f"{which} is labelled and {other} is not: label both, or give {named('labels', 'none')}")
         if corpus is not first and corpus.counts["unknown_share"] > joined.MOST_UNKNOWN:
             raise DataError(
                 f"{name} has {corpus.counts['unknown_share']:.0%} symbols that are not in the vocabulary of "
-                f"{first.description}: put it first, give --tokenizer byte, or put all files into one folder"
+                f"{first.description}: put it first, give {named('tokenizer', 'byte')}, or put all files into one "
+                "folder"
             )
         held, trained = (int(row_hashes(side[:1])[0]) < limit for side in (corpus.heldout, corpus.train))
         if trained or not held:  # else a line could be on one side here, and on the other there

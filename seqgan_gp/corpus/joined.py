@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.labels import UNKNOWN
 from gan_core.text import printable
-from seqgan_gp.sources.base import REMEDY
+from seqgan_gp.sources.base import give_lines
 from seqgan_gp.sources.labelled import sorted_names
 
 MOST_UNKNOWN = 0.02  # of the symbols of a corpus that the vocabulary of the first may lack
@@ -102,7 +102,7 @@ def several(spec: str) -> list[str]:
         except OSError:  # a name that is too long
             pass
     if not all(specs):
-        raise DataError(f"--data {printable(spec)} names nothing between two commas: {REMEDY}")
+        raise DataError(f"{named('data', printable(spec))} names nothing between two commas: {give_lines()}")
     return specs
 
 

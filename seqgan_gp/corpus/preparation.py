@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.runtime.pool import Advance, do_all
 from gan_core.runtime.progress import Progress
 from gan_core.storage.sealed import DamagedError, sealed_folder, verify
@@ -269,7 +269,7 @@ def check_not_blank(source: Source, lines: int, rows: int) -> None:
     """Refuse a source of so many lines and rows if it has none."""
     source.check_not_empty(lines)
     if not rows:
-        raise DataError(f"{source.description} holds only blank or skipped lines: give another --data")
+        raise DataError(f"{source.description} holds only blank or skipped lines: give another {named('data')}")
 
 
 def write_part(folder: Path, part: Part, counts: Counter[str] | dict[str, int], **more: Any) -> None:

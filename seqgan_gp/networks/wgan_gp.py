@@ -19,8 +19,6 @@ from gan_core.ops.activations import relu
 from gan_core.ops.convolution import convolve
 from gan_core.ops.precision import upcast
 
-INITS = ("paper", "torch")
-
 
 class Conv(nn.Conv1d):
     """A convolution of odd width along sequences that lie in `maps`. Its weight is (C', C, K)."""

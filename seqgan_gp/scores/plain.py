@@ -46,7 +46,7 @@ class PlainScorer:
         self.number = numbering(alphabet)
 
     def score(self, samples: np.ndarray) -> dict[str, Any]:
-        """The object that `evaluate --json` prints for samples (M, L) of code points."""
+        """The report of an evaluation, for `evaluate` to print as JSON, of samples (M, L) of code points."""
         reference, num, length = self.counted.reference, len(samples), samples.shape[1]
         report: dict[str, Any] = {
             "protocol": PROTOCOL,

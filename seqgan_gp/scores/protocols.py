@@ -103,7 +103,7 @@ class Scorer:
         self._baselines: dict[int, dict[str, Any]] = {}
 
     def score(self, ids: np.ndarray) -> dict[str, Any]:
-        """The object that `evaluate --json` prints for samples (N, L) of ids."""
+        """The report of an evaluation, for `evaluate` to print as JSON, of samples (N, L) of ids."""
         reference = self._known().reference
         return {
             "protocol": self.protocol.name,

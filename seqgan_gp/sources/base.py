@@ -8,20 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.runtime.progress import Progress
 from gan_core.storage.inputs import naming
 from seqgan_gp.sources.cleaning import clean_blocks
 
-BAD_UTF8 = ("error", "replace", "skip")
 MOST_UNPACKED = 50  # times its size that a gzip file may hold; text comes to 10
 PIECE = 1 << 22  # bytes read at a time
 PART = 1 << 26  # bytes of a part, about: what a kill costs at most, for each process
 HASHING = 4  # files at a time
 BOM = b"\xef\xbb\xbf"
-REMEDY = "give a file of lines, a folder, a glob pattern, hf:ID, or the built-in --data wordnet"
-NO_PIPE = "save it to one, or pipe it into --data -"
 Part = tuple[int, int]  # where a part of a source begins and where it ends, in the source's units
+
+
+def give_lines() -> str:
+    """The remedy for data that names no lines."""
+    return f"give a file of lines, a folder, a glob pattern, hf:ID, or the built-in {named('data', 'wordnet')}"
+
+
+def give_a_file() -> str:
+    """The remedy for a pipe or a device in place of a regular file."""
+    return f"save it to one, or pipe it into {named('data', '-')}"
 
 
 class Source(ABC):
@@ -76,7 +83,7 @@ class Source(ABC):
     def check_not_empty(self, lines: int) -> None:
         """Refuse a source of no lines."""
         if not lines:
-            raise DataError(f"{self.description} is empty: {REMEDY}")
+            raise DataError(f"{self.description} is empty: {give_lines()}")
 
     @abstractmethod
     def parts(self) -> list[Part]:
@@ -115,7 +122,7 @@ def digest_of(files: list[tuple[str, Path]], size: int, progress: bool) -> str:
 def sha256(name: str, path: Path, advance: Callable[[int], None], ended: Event) -> bytes:
     """The SHA-256 of a file, of what was read of it until `ended`; `advance` is told how many more bytes were read."""
     digest = hashlib.sha256()
-    with naming(name, REMEDY), path.open("rb") as file:
+    with naming(name, give_lines()), path.open("rb") as file:
         while not ended.is_set() and (piece := file.read(PIECE)):
             digest.update(piece)
             advance(len(piece))

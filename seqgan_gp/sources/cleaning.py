@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.text import plain
 from seqgan_gp.lines import NEWLINE
 
@@ -62,7 +62,7 @@ def clean_block(block: bytes, name: str, first_line: int, bad_utf8: str, counts:
         if bad_utf8 == "error":
             line = first_line + block.count(b"\n", 0, error.start)
             raise DataError(
-                f"{name} is not UTF-8 in line {line}: convert it, or give --bad-utf8 replace or skip"
+                f"{name} is not UTF-8 in line {line}: convert it, or give {named('bad_utf8', 'replace')} or skip"
             ) from error
         lines = block[:-1].split(b"\n")
         bad = [not is_utf8(line) for line in lines]

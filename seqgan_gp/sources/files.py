@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from gan_core.storage.inputs import Unpacking, check_file, naming
-from seqgan_gp.sources.base import BOM, MOST_UNPACKED, NO_PIPE, PART, PIECE, REMEDY, Part, Source, digest_of
+from seqgan_gp.sources.base import BOM, MOST_UNPACKED, PART, PIECE, Part, Source, digest_of, give_a_file, give_lines
 
 HEAD = 1 << 16  # bytes of each file that are looked at to find out whether its lines are labelled
 GZIP_MAGIC = b"\x1f\x8b"
@@ -22,7 +22,7 @@ class FileSource(Source):
     def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str, is_folder: bool = False):
         self.files = files
         self.is_folder = is_folder
-        sizes = [check_file(name, path, REMEDY, NO_PIPE) for name, path in files]
+        sizes = [check_file(name, path, give_lines(), give_a_file()) for name, path in files]
         self.paths = tuple(path for _, path in files)
         self.bounds = list(accumulate(sizes, initial=0))  # file i is from bounds[i] to bounds[i + 1]
         super().__init__(description, self.bounds[-1], bad_utf8)
@@ -71,7 +71,7 @@ class FileSource(Source):
 
 def is_packed(name: str, path: Path) -> bool:
     """Whether a file counts as gzip: it is called so or begins so."""
-    with naming(name, REMEDY), path.open("rb") as raw:
+    with naming(name, give_lines()), path.open("rb") as raw:
         return path.suffix == ".gz" or raw.read(2) == GZIP_MAGIC
 
 
@@ -82,7 +82,7 @@ def unpacked(name: str, path: Path, within: Part, piece_size: int) -> Iterator[t
     """
     start, end = within
     packed = is_packed(name, path)
-    with naming(name, REMEDY), path.open("rb") as raw:
+    with naming(name, give_lines()), path.open("rb") as raw:
         raw.seek(0 if packed else start)
         stream = Unpacking(raw, name, MOST_UNPACKED) if packed else raw
         at_start = packed or start == 0
@@ -94,7 +94,7 @@ def unpacked(name: str, path: Path, within: Part, piece_size: int) -> Iterator[t
 def line_ends(name: str, path: Path, size: int) -> Iterator[int]:
     """Yield positions in a plain file about PART bytes apart, each behind a newline."""
     step, last = math.ceil(size / round(size / PART)), 0
-    with naming(name, REMEDY), path.open("rb") as file:
+    with naming(name, give_lines()), path.open("rb") as file:
         for nominal in range(step, size, step):
             if nominal > last:
                 file.seek(nominal - 1)

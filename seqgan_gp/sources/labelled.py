@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_core.errors import DataError, UsageError
+from gan_core.errors import DataError, UsageError, named
 from gan_core.labels import MAX_CLASSES, UNKNOWN
 from gan_core.text import printable
+from seqgan_gp.choices import LABELLED
 from seqgan_gp.lines import in_parts, line_bounds, solid_lines
 from seqgan_gp.sources.base import Part, Source
 from seqgan_gp.sources.cleaning import LONGEST, clean_blocks, fault
 from seqgan_gp.sources.files import FileSource
 from seqgan_gp.sources.open import LM1B_SHARD, open_source
 
-LABELLED = ("auto", "tab", "file", "none")
 LINES = 1 << 13  # lines whose labels are in memory at a time
 TAB = 9
 
@@ -113,7 +113,7 @@ class LabelledSource:
         if len(self.names) > MAX_CLASSES:
             raise DataError(
                 f"{self.source.description} has more than {MAX_CLASSES:,} classes: put them into fewer, or give "
-                "--labels none"
+                f"{named('labels', 'none')}"
             )
 
     def in_order(self) -> tuple[tuple[str, ...], np.ndarray]:
@@ -133,7 +133,7 @@ def sorted_names(names: Collection[str]) -> list[str]:
 
 
 def open_labelled(spec: str, bad_utf8: str, labels: str) -> LabelledSource:
-    """The source that `--data` names, with its labels.
+    """The source that the option `data` names, with its labels.
 
     Args:
         spec: see `open_source`.
@@ -145,7 +145,7 @@ def open_labelled(spec: str, bad_utf8: str, labels: str) -> LabelledSource:
         UsageError: an option is none of its choices.
     """
     if labels not in LABELLED:
-        raise UsageError(f"--labels {printable(labels)} is unknown: choose one of {', '.join(LABELLED)}")
+        raise UsageError(f"{named('labels', printable(labels))} is unknown: choose one of {', '.join(LABELLED)}")
     source = open_source(spec, bad_utf8, with_labels=labels == "auto")
     return LabelledSource(source, labels if labels == "none" else form_of(source, labels))
 
@@ -165,22 +165,23 @@ def form_of(source: Source, labels: str) -> str:
     if labels == "file":
         if len(files) < 2:
             raise DataError(
-                f"{source.description} is not several files, as --labels file needs: give a folder with a file a class"
+                f"{source.description} is not several files, as {named('labels', 'file')} needs: give a folder with a "
+                "file a class"
             )
         return labels
     heads = Heads(source) if isinstance(source, FileSource) else None
     if labels == "tab":
         if heads and not heads.any_tab:
             raise DataError(
-                f"{source.description} begins with lines without a tab, where --labels tab needs label<TAB>sentence: "
-                "add the labels, or give --labels none"
+                f"{source.description} begins with lines without a tab, where {named('labels', 'tab')} needs "
+                f"label<TAB>sentence: add the labels, or give {named('labels', 'none')}"
             )
         return labels
     if heads and heads.are_labelled():
         if heads.others:
             raise DataError(
                 f"{heads.tabbed[0]} has lines of label<TAB>sentence and {heads.others[0]} has not: label both, or give "
-                "--labels none"
+                f"{named('labels', 'none')}"
             )
         return "tab"
     shards = any(LM1B_SHARD.match(path.name) for _, path in files)
@@ -290,4 +291,4 @@ def shown(name: str) -> str:
 
 def remedy(action: str) -> str:
     """What to do about labels that cannot be used."""
-    return f"{action}, or give --labels none"
+    return f"{action}, or give {named('labels', 'none')}"

@@ -1,6 +1,6 @@
 """Where lines of text come from: built-in data, files, folders, glob patterns, parquet, standard input, the hub.
 
-`open_source` turns what `--data` was given into a `Source`, whose `blocks()` are clean lines: valid UTF-8,
+`open_source` turns the value of the option `data` into a `Source`, whose `blocks()` are clean lines: valid UTF-8,
 each ended by one "\\n", of bounded length. Only "\\n" or "\\r\\n" ends a line; "\\r" alone, U+2028 and the like
 are characters. Nothing here holds more than a few blocks, whatever the size of the data or of a line.
 
@@ -17,10 +17,11 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from gan_core.errors import DataError, GanError, UsageError
+from gan_core.errors import DataError, GanError, UsageError, named
 from gan_core.storage.inputs import built_in_folder, naming, path_of
 from gan_core.text import printable
-from seqgan_gp.sources.base import BAD_UTF8, REMEDY, Source
+from seqgan_gp.choices import BAD_UTF8
+from seqgan_gp.sources.base import Source, give_lines
 from seqgan_gp.sources.files import FileSource
 
 BUILT_IN = {"wordnet": "the definitions and example sentences of WordNet 3.0"}
@@ -33,7 +34,7 @@ NOT_DATA = re.compile(r"\.|readme|licen[cs]e|.*\.json", re.IGNORECASE)
 
 
 def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -> Source:
-    """The source that `--data` names.
+    """The source that the option `data` names.
 
     Args:
         spec: a name of BUILT_IN; a file; a folder of *.txt and *.gz files, of lm1b shards or of *.parquet files; a
@@ -48,7 +49,7 @@ def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -
         UsageError: `bad_utf8` is none of the three.
     """
     if bad_utf8 not in BAD_UTF8:
-        raise UsageError(f"--bad-utf8 {printable(bad_utf8)} is unknown: choose one of {', '.join(BAD_UTF8)}")
+        raise UsageError(f"{named('bad_utf8', printable(bad_utf8))} is unknown: choose one of {', '.join(BAD_UTF8)}")
     if spec in BUILT_IN:
         return folder_source(built_in_folder(Path(__file__).parents[1], spec), bad_utf8, f"{spec} ({BUILT_IN[spec]})")
     if spec == "-":
@@ -63,15 +64,15 @@ def open_source(spec: str, bad_utf8: str = "error", with_labels: bool = False) -
 def path_source(spec: str, bad_utf8: str, with_labels: bool = False) -> Source:
     """The source of a file, a folder or a glob pattern."""
     name = printable(spec)
-    path = path_of(spec, REMEDY)
-    with naming(name, REMEDY):
+    path = path_of(spec, give_lines())
+    with naming(name, give_lines()):
         if path.is_dir():
             return folder_source(path, bad_utf8, with_labels=with_labels)
         if not os.path.lexists(path) and glob.has_magic(spec):
             matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
             files = [(printable(match), Path(match)) for match in sorted(matches) if not Path(match).is_dir()]
             if not files:
-                raise DataError(f"no file matches {name}: {REMEDY}")
+                raise DataError(f"no file matches {name}: {give_lines()}")
             return files_source(files, f"{name} ({counted(files)})", bad_utf8, with_labels)
     return files_source([(name, path)], name, bad_utf8, with_labels)
 
@@ -94,7 +95,7 @@ def folder_source(folder: Path, bad_utf8: str, description: str | None = None, w
     Parquet files count where there are no others, and of a data set in the hub's form only the training shards.
     """
     name = printable(folder)
-    with naming(name, REMEDY):
+    with naming(name, give_lines()):
         if (folder / LM1B_TRAINING).is_dir():
             folder = folder / LM1B_TRAINING
         listed = sorted(path for path in folder.iterdir() if not path.is_dir())
@@ -105,7 +106,7 @@ def folder_source(folder: Path, bad_utf8: str, description: str | None = None, w
         files = [(printable(path), path) for path in training]
         return files_source(files, f"{name} ({counted(files)})", bad_utf8, with_labels)
     if not paths:
-        raise DataError(f"{name} holds no *.txt, *.gz, *.parquet or lm1b file: {REMEDY}")
+        raise DataError(f"{name} holds no *.txt, *.gz, *.parquet or lm1b file: {give_lines()}")
     files = [(printable(path), path) for path in paths]
     return FileSource(files, description or f"{name} ({counted(files)})", bad_utf8, is_folder=True)
 
@@ -121,7 +122,7 @@ def is_data(path: Path) -> bool:
 def spooled_stdin():
     """Standard input as a temporary file, since it is read several times; deleted when the program ends."""
     if sys.stdin is None:
-        raise DataError(f"standard input is closed: {REMEDY}")
+        raise DataError(f"standard input is closed: {give_lines()}")
     file = tempfile.NamedTemporaryFile(prefix="seqgan-gp-stdin-")  # noqa: SIM115 (it outlives this function)
     try:
         shutil.copyfileobj(sys.stdin.buffer, file)
@@ -131,7 +132,7 @@ def spooled_stdin():
         if error.errno == errno.ENOSPC:
             folder = tempfile.gettempdir()
             raise GanError(f"no space is left for standard input: free some in {folder} or set TMPDIR") from error
-        raise DataError(f"standard input cannot be read ({error.strerror}): {REMEDY}") from error
+        raise DataError(f"standard input cannot be read ({error.strerror}): {give_lines()}") from error
     return file
 
 

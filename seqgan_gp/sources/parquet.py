@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gan_core.errors import DataError
 from gan_core.storage.inputs import check_file, most_unpacked, naming
-from seqgan_gp.sources.base import MOST_UNPACKED, NO_PIPE, PART, REMEDY, Part, digest_of
+from seqgan_gp.sources.base import MOST_UNPACKED, PART, Part, digest_of, give_a_file, give_lines
 from seqgan_gp.sources.rows import BATCH, Columns, RowSource, binary, columns_of
 
 MAGIC = b"PAR1"
@@ -41,7 +41,7 @@ class ParquetSource(RowSource):
 
     def __init__(self, files: list[tuple[str, Path]], description: str, bad_utf8: str, with_labels: bool):
         self.files = files
-        self.bytes = [check_file(name, path, REMEDY, NO_PIPE) for name, path in files]
+        self.bytes = [check_file(name, path, give_lines(), give_a_file()) for name, path in files]
         self.groups: list[Group] = []
         columns = kinds = None
         for number, (name, path) in enumerate(files):
@@ -165,7 +165,7 @@ def opened(name: str, path: Path, **how: Any) -> Iterator[Any]:
     """A `pyarrow.parquet.ParquetFile`, whose footer is of a size that can be read."""
     from pyarrow.parquet import ParquetFile  # brings pyarrow: only now that it is needed
 
-    with naming(name, REMEDY), path.open("rb") as raw:
+    with naming(name, give_lines()), path.open("rb") as raw:
         size = raw.seek(0, 2)
         raw.seek(max(0, size - 8))
         end = raw.read(8)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gan_core.errors import DataError
+from gan_core.errors import DataError, named
 from gan_core.labels import UNKNOWN
 from gan_core.text import printable
 from seqgan_gp.sources.base import BOM, PIECE, Source
@@ -80,11 +80,11 @@ class RowSource(Source):
         if self.classes and not 0 <= value < len(self.classes):
             raise DataError(
                 f"{self.name}: row {row} has label {value}, out of range for its {len(self.classes)} classes: choose "
-                "another set, or give --labels none"
+                f"another set, or give {named('labels', 'none')}"
             )
         text = str(value).encode() if self.columns.numeric else value.strip()
         if what := fault(text.decode(errors="replace")):
-            remedy = "choose another set, or give --labels none"
+            remedy = f"choose another set, or give {named('labels', 'none')}"
             raise DataError(f"{self.name}: row {row} has a label that {what}: {remedy}")
         return text
 

@@ -38,7 +38,7 @@ def train(kind: str, blocks: Iterable[bytes], vocab_size: int | None, length: in
     """Make a tokenizer for lines of text; the same lines and options give the same one.
 
     Args:
-        kind: one of KINDS.
+        kind: one of `choices.TOKENIZERS`.
         blocks: whole lines of UTF-8, each block ending with a newline.
         vocab_size: symbols at most ("char", which keeps the most frequent) or exactly ("bpe", "unigram"), PAD and
             UNK included; None for the default of the kind.

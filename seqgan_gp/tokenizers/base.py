@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
+from seqgan_gp.choices import MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 
-KINDS = ("byte", "char", "bpe", "unigram")
 DEFAULT_VOCAB_SIZE = {"byte": 256, "char": 2048, "bpe": 1000, "unigram": 1000}
-MAX_VOCAB_SIZE = 65535
-MAX_LENGTH = 4096
 PAD = 0
 UNK = 1
 FORMAT = 1
@@ -25,7 +23,7 @@ class Tokenizer(ABC):
     """Rows of symbols for lines of text.
 
     Attributes:
-        kind: one of KINDS.
+        kind: one of `choices.TOKENIZERS`.
         size: how many symbols there are, PAD and the unknown symbol included: V.
         unk: the id that stands for a symbol outside the vocabulary, or None where nothing is outside.
         dtype: of rows, uint8 or uint16.
@@ -74,22 +72,24 @@ class Tokenizer(ABC):
 
 def checked_vocab_size(kind: str, vocab_size: int | None) -> int:
     """The size to use for a kind of tokenizer, or UsageError."""
-    if kind not in KINDS:
-        raise UsageError(f"--tokenizer {kind} is unknown: choose one of {', '.join(KINDS)}")
+    if kind not in TOKENIZERS:
+        raise UsageError(f"{named('tokenizer', kind)} is unknown: choose one of {', '.join(TOKENIZERS)}")
     if vocab_size is None:
         return DEFAULT_VOCAB_SIZE[kind]
     if kind == "byte" and vocab_size != 256:
-        raise UsageError("--vocab-size does not apply to --tokenizer byte: leave it out, there are 256 bytes")
+        raise UsageError(
+            f"{named('vocab_size')} does not apply to {named('tokenizer', 'byte')}: leave it out, there are 256 bytes"
+        )
     least = 3 if kind == "char" else 2
     if not least <= vocab_size <= MAX_VOCAB_SIZE:
-        raise UsageError(f"--vocab-size {vocab_size} must be between {least} and {MAX_VOCAB_SIZE}")
+        raise UsageError(f"{named('vocab_size', vocab_size)} must be between {least} and {MAX_VOCAB_SIZE}")
     return vocab_size
 
 
 def check_length(length: int) -> None:
     """Refuse a row length that is out of range."""
     if not 1 <= length <= MAX_LENGTH:
-        raise UsageError(f"--seq-len {length} must be between 1 and {MAX_LENGTH}")
+        raise UsageError(f"{named('seq_len', length)} must be between 1 and {MAX_LENGTH}")
 
 
 def text_lengths(ids: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from seqgan_gp.choices import MAX_VOCAB_SIZE
 from seqgan_gp.lines import END, NEWLINE, first_code_points, first_columns, joined
-from seqgan_gp.tokenizers.base import FORMAT, MAX_VOCAB_SIZE, PAD, UNK, Tokenizer, text_lengths
+from seqgan_gp.tokenizers.base import FORMAT, PAD, UNK, Tokenizer, text_lengths
 
 
 class ByteTokenizer(Tokenizer):

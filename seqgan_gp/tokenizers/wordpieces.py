@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from gan_core.errors import UsageError
+from gan_core.errors import UsageError, named
+from seqgan_gp.choices import MAX_LENGTH, MAX_VOCAB_SIZE, TOKENIZERS
 from seqgan_gp.lines import END, code_rows
 from seqgan_gp.tokenizers.base import (
     FORMAT,
-    KINDS,
-    MAX_LENGTH,
-    MAX_VOCAB_SIZE,
     MODEL_FILE,
     PAD,
     UNK,
@@ -98,7 +96,7 @@ def train_pieces(kind: str, blocks: Iterable[bytes], vocab_size: int, length: in
 def checked_pieces(about: dict[str, Any], model: bytes) -> SentencePieceTokenizer:
     """The `SentencePieceTokenizer` that `about` describes."""
     kind, max_chars = about["kind"], about["max_chars"]
-    if kind not in KINDS or type(max_chars) is not int or not 1 <= max_chars <= PIECE_CHARS * MAX_LENGTH:
+    if kind not in TOKENIZERS or type(max_chars) is not int or not 1 <= max_chars <= PIECE_CHARS * MAX_LENGTH:
         raise ValueError("its description is not one of ours")
     if hashlib.sha256(model).hexdigest() != about["model_sha256"]:
         raise ValueError("its content was changed")
@@ -173,11 +171,12 @@ def train_sentencepiece(kind: str, vocab_size: int, texts: Iterator[str]) -> byt
 
 def training_failure(kind: str, vocab_size: int, message: str) -> str:
     """SentencePiece's message in our words."""
+    size, of_kind = named("vocab_size", vocab_size), named("tokenizer", kind)
     if most := re.search(r"too high .* value <= (\d+)", message):
-        return f"--vocab-size {vocab_size} is too large for --tokenizer {kind} on this data: at most {most[1]}"
+        return f"{size} is too large for {of_kind} on this data: at most {most[1]}"
     if least := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
-        return f"--vocab-size {vocab_size} is too small for --tokenizer {kind} on this data: at least {least[1]}"
-    return f"--tokenizer {kind} finds too little to learn in this data: use --tokenizer byte or char"
+        return f"{size} is too small for {of_kind} on this data: at least {least[1]}"
+    return f"{of_kind} finds too little to learn in this data: use {named('tokenizer', 'byte')} or char"
 
 
 def usual_chars(model: bytes, lines: list[str], length: int) -> int:

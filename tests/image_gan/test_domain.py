@@ -15,11 +15,11 @@ from gan_core.recipes.published import RECIPES
 from gan_core.runtime.randomness import reseed
 from gan_core.sample import Sample
 from gan_core.training import checkpoint
-from gan_core.training.loop import Trainer
 from gan_core.training.run import Run
-from image_gan.domain import ImageDomain, pixels
+from image_gan.domain import from_checkpoint, open_domain, pixels
 from image_gan.scores import classifier
 from image_gan.settings import IMAGE
+from tests.toy import trainer_of
 
 CPU = torch.device("cpu")
 TINY = dict(width=4, z_dim=8, batch_size=4, steps=3, log_every=1, sample_every=0, save_every=0, eval_num=16, threads=1)
@@ -49,16 +49,16 @@ def planned(path, recipe="dcgan", **values):
 
 def opened(path, recipe="dcgan", **values):
     chosen = planned(path, recipe, **values).settings(IMAGE)
-    return chosen, ImageDomain.open(chosen)
+    return chosen, open_domain(chosen)
 
 
 def trained(folder, name, plan, until=math.inf, source=None):
     """Train a plan in a run of its own; returns the trainer."""
     chosen = plan.settings(IMAGE)
-    domain = ImageDomain.open(chosen)
+    domain = open_domain(chosen)
     game = build(domain, make_parts(plan.parts, plan.numbers), chosen, CPU)
     run = Run.create(folder, name, {"domain": "image", "recipe": plan.recipe, "preset": "small", "numbers": {}})
-    trainer = Trainer(game, domain, run, chosen, CPU)
+    trainer = trainer_of(game, domain, run, chosen)
     try:
         if source is not None:
             trainer.resume(source)
@@ -71,10 +71,10 @@ def trained(folder, name, plan, until=math.inf, source=None):
 def test_reals_and_samples_are_on_one_scale(path):
     _, domain = opened(path)
     indices = np.array([0, 3, 3])
-    x = domain.batch(indices, CPU).x
+    x = domain.data.batch(indices, CPU, 0).x
     assert x.shape == (3, 1, 16, 16) and x.is_contiguous(memory_format=torch.channels_last)
     assert x.min() >= -1 and x.max() <= 1
-    np.testing.assert_array_equal(pixels(x), domain.images.train[indices])
+    np.testing.assert_array_equal(pixels(x), domain.data.images.train[indices])
     every = torch.arange(256.0).view(1, 1, 16, 16) / 127.5 - 1
     np.testing.assert_array_equal(pixels(every).ravel(), np.arange(256))
     np.testing.assert_array_equal(pixels(torch.tensor([-3.0, 3.0]).view(1, 1, 1, 2)).ravel(), [0, 255])
@@ -82,9 +82,9 @@ def test_reals_and_samples_are_on_one_scale(path):
 
 def test_dequantised_reals_fill_the_levels_and_stay_in_range(path):
     _, domain = opened(path, dequantise=True)
-    x = domain.batch(np.arange(40), CPU).x
+    x = domain.data.batch(np.arange(40), CPU, 0).x
     assert x.min() >= -1 and x.max() < 1 and len(x.unique()) > 1000
-    assert abs(pixels(x).astype(int) - domain.images.train[:40]).max() <= 1
+    assert abs(pixels(x).astype(int) - domain.data.images.train[:40]).max() <= 1
 
 
 def test_about_half_of_the_images_are_mirrored_by_the_step(path):
@@ -92,12 +92,12 @@ def test_about_half_of_the_images_are_mirrored_by_the_step(path):
     _, domain = opened(path, mirror=True)
     straight = plain.batch(np.arange(40), CPU).x
     reseed(0, "data for the critic", 5)
-    shown = domain.batch(np.arange(40), CPU).x
+    shown = domain.data.batch(np.arange(40), CPU, 0).x
     same = (shown == straight).flatten(1).all(1)
     turned = (shown == straight.flip(3)).flatten(1).all(1)
     assert (same | turned).all() and 8 < turned.sum() < 32
     reseed(0, "data for the critic", 5)
-    assert torch.equal(domain.batch(np.arange(40), CPU).x, shown)
+    assert torch.equal(domain.data.batch(np.arange(40), CPU, 0).x, shown)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -111,7 +111,7 @@ def test_every_recipe_trains_resumes_samples_and_scores(recipe, path, tmp_path):
     for file in ("generator.safetensors", "ema.safetensors", "critic.safetensors"):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     chosen = plan.settings(IMAGE)
-    domain = ImageDomain.from_checkpoint(chosen, folders[0])
+    domain = from_checkpoint(chosen, folders[0])
     net = make_generator(domain, make_parts(plan.parts, plan.numbers), chosen)
     checkpoint.load_weights(net, folders[0] / "ema.safetensors")
     pictures = sorted(path.name for path in straight.run.samples.glob("*.png"))
@@ -130,10 +130,10 @@ def test_the_comparators_of_sngan_train(extra, norm, path, tmp_path):
 def test_every_architecture_plays_every_recipe(arch, recipe, path):
     plan = planned(path, recipe, arch=arch, critic_norm="none", generator_norm="none" if arch == "began" else "batch")
     chosen = plan.settings(IMAGE)
-    domain = ImageDomain.open(chosen)
+    domain = open_domain(chosen)
     game = build(domain, make_parts(plan.parts, plan.numbers), chosen, CPU)
     before = [p.clone() for p in game.critic.net.parameters()]
-    real = domain.batch(np.arange(4), CPU)
+    real = domain.data.batch(np.arange(4), CPU, 0)
     terms = game.critic_step(real) | game.generator_step(4, CPU, real if game.needs_reals else None)
     assert all(torch.isfinite(torch.as_tensor(value)) for value in terms.values())
     assert any(not torch.equal(a, b) for a, b in zip(before, game.critic.net.parameters(), strict=True))
@@ -143,15 +143,15 @@ def test_batch_norm_under_a_penalty_is_refused(path):
     plan = planned(path, "wgan-gp", critic_norm="batch")
     chosen = plan.settings(IMAGE)
     with pytest.raises(UsageError, match="batch norm"):
-        build(ImageDomain.open(chosen), make_parts(plan.parts, plan.numbers), chosen, CPU)
+        build(open_domain(chosen), make_parts(plan.parts, plan.numbers), chosen, CPU)
 
 
 def test_samples_are_exported_in_every_form(path, tmp_path):
     _, domain = opened(path)
-    x = domain.batch(np.arange(5), CPU).x
-    images = domain.images.train[:5]
+    x = domain.data.batch(np.arange(5), CPU, 0).x
+    images = domain.data.images.train[:5]
     for form in domain.formats:
-        domain.export(iter([Sample(x[:3]), Sample(x[3:])]), form, tmp_path / form)
+        domain.samples.export(iter([Sample(x[:3]), Sample(x[3:])]), form, tmp_path / form)
     with np.load(tmp_path / "npz", allow_pickle=False) as file:
         assert set(file) == {"images"}
         np.testing.assert_array_equal(file["images"], images)
@@ -178,13 +178,13 @@ def test_began_trains_and_its_measure_falls(size):
     rates = {"generator_lr": 2e-3, "critic_lr": 2e-3, "began.gamma": 0.6, "began.rate": 0.05}
     plan = planned("fashion-mnist", "began", size=size, **rates)
     chosen = plan.settings(IMAGE)
-    domain = ImageDomain.open(chosen)
+    domain = open_domain(chosen)
     game = build(domain, make_parts(plan.parts, plan.numbers), chosen, CPU)
     (began,) = game.losses
     measures, balances = [], []
     for step in range(60):
         k = float(began.k)
-        terms = game.critic_step(domain.batch((np.arange(4) + 4 * step) % domain.num_examples, CPU))
+        terms = game.critic_step(domain.data.batch((np.arange(4) + 4 * step) % domain.data.num_examples, CPU, 0))
         real, fake = float(terms["critic/real"]), float(terms["critic/fake"])
         assert float(began.k) == pytest.approx(min(max(k + 0.05 * (0.6 * real - fake), 0), 1), abs=1e-6)
         measures.append(float(began.m_global))
@@ -210,13 +210,13 @@ PUBLISHED = {
 def test_every_recipe_runs_three_steps_at_its_published_size(recipe, tmp_path):
     plan = settle(IMAGE, {"preset": "paper", "recipe": recipe})
     chosen = plan.settings(IMAGE)
-    domain = ImageDomain.open(chosen)
+    domain = open_domain(chosen)
     game = build(domain, make_parts(plan.parts, plan.numbers), chosen, CPU)
     counts = tuple(sum(p.numel() for p in player.net.parameters()) for player in (game.generator, game.critic))
     if recipe in PUBLISHED:
         assert counts == PUBLISHED[recipe]
     run = Run.create(tmp_path, "run", {"domain": "image", "recipe": recipe, "preset": "paper", "numbers": {}})
-    trainer = Trainer(game, domain, run, chosen, CPU)
+    trainer = trainer_of(game, domain, run, chosen)
     for _ in range(3):
         trainer._step()
     run.close()

@@ -8,12 +8,12 @@ from torch import nn
 
 from gan_core.errors import DataError, UsageError
 from gan_core.game.prior import Prior
-from gan_core.game.trained import Trained, each_class
+from gan_core.game.trained import Picture, Trained, each_class
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.sample import Codes, Sample
 from image_gan.dataset.dataset import open_images
-from image_gan.domain import ImageDomain, file_name, pixels
+from image_gan.domain import file_name, from_checkpoint, open_domain, pixels
 from image_gan.scores import classifier
 from image_gan.settings import IMAGE
 
@@ -40,7 +40,7 @@ def path(tmp_path):
 def opened(path, recipe="acgan", **values):
     given = dict(data=str(path), recipe=recipe, width=4, z_dim=8, batch_size=6, threads=1, eval_num=30)
     plan = settle(IMAGE, given | values)
-    return plan, ImageDomain.open(plan.settings(IMAGE))
+    return plan, open_domain(plan.settings(IMAGE))
 
 
 class Shows(nn.Module):
@@ -53,8 +53,8 @@ class Shows(nn.Module):
     def forward(self, latent):
         labels = latent.code[:, :3].argmax(1) if self.by_code else latent.y
         wanted = (labels + self.turned) % 3
-        rows = [np.flatnonzero(self.domain.images.train_labels == int(y))[i % 20] for i, y in enumerate(wanted)]
-        return self.domain.batch(np.array(rows), CPU).x
+        rows = [np.flatnonzero(self.domain.data.images.train_labels == int(y))[i % 20] for i, y in enumerate(wanted)]
+        return self.domain.data.batch(np.array(rows), CPU, 0).x
 
 
 class Reads(nn.Module):
@@ -81,25 +81,33 @@ def trained(generator, prior, critic=None, taught=False):
 def test_batches_show_their_labels(path):
     _, domain = opened(path)
     indices = np.array([5, 0, 7])
-    np.testing.assert_array_equal(domain.batch(indices, CPU).y.numpy(), domain.images.train_labels[indices])
-    assert len(domain.labels) == 3 and sum(domain.labels.counts) == domain.num_examples and not len(domain.labelled)
-    held = list(domain.held_out(10))
+    np.testing.assert_array_equal(
+        domain.data.batch(indices, CPU, 0).y.numpy(), domain.data.images.train_labels[indices]
+    )
+    assert (
+        len(domain.labels) == 3
+        and sum(domain.labels.counts) == domain.data.num_examples
+        and not len(domain.data.labelled)
+    )
+    held = list(domain.data.held_out(10))
     assert sum(map(len, held)) == 10
-    np.testing.assert_array_equal(pixels(held[0].x), domain.images.test[:10])
-    np.testing.assert_array_equal(held[0].y.numpy(), domain.images.test_labels[:10])
+    np.testing.assert_array_equal(pixels(held[0].x), domain.data.images.test[:10])
+    np.testing.assert_array_equal(held[0].y.numpy(), domain.data.images.test_labels[:10])
 
 
 def test_labels_are_hidden_from_training_and_from_nothing_else(path):
     _, domain = opened(path, labels_per_class=4)
-    y = domain.batch(np.arange(domain.num_examples), CPU).y.numpy()
+    y = domain.data.batch(np.arange(domain.data.num_examples), CPU, 0).y.numpy()
     assert [np.count_nonzero(y == k) for k in range(3)] == [4, 4, 4] and domain.labels.counts == (4, 4, 4)
-    assert domain.labels.hidden == domain.num_examples - 12
-    np.testing.assert_array_equal(np.flatnonzero(y >= 0), domain.labelled)
-    np.testing.assert_array_equal(y[domain.labelled], domain.images.train_labels[domain.labelled])
-    assert (domain.images.train_labels >= 0).all()
+    assert domain.labels.hidden == domain.data.num_examples - 12
+    np.testing.assert_array_equal(np.flatnonzero(y >= 0), domain.data.labelled)
+    np.testing.assert_array_equal(y[domain.data.labelled], domain.data.images.train_labels[domain.data.labelled])
+    assert (domain.data.images.train_labels >= 0).all()
     _, again = opened(path, labels_per_class=4)
     _, other = opened(path, labels_per_class=4, seed=1)
-    assert np.array_equal(again.labelled, domain.labelled) and not np.array_equal(other.labelled, domain.labelled)
+    assert np.array_equal(again.labelled, domain.data.labelled) and not np.array_equal(
+        other.labelled, domain.data.labelled
+    )
 
 
 def test_labels_that_do_not_fit_are_refused(path):
@@ -122,7 +130,9 @@ def test_labels_that_do_not_fit_are_refused(path):
 def test_conditional_samples_are_judged_by_what_they_show(path, turned):
     """A generator that shows what was asked for, and one that always shows the next class."""
     _, domain = opened(path)
-    report = domain.evaluate(trained(Shows(domain, turned=turned), Prior(8, shares=domain.labels.shares)))["labels"]
+    report = domain.scores.evaluate(trained(Shows(domain, turned=turned), Prior(8, shares=domain.labels.shares)))[
+        "labels"
+    ]
     assert report["classifier"]["accuracy"] > 0.9
     conditional, intra = report["conditional"], report["intra_frechet"]
     assert conditional["num"] == 30 and set(conditional["per_class"]) == set(domain.labels.names)
@@ -130,7 +140,7 @@ def test_conditional_samples_are_judged_by_what_they_show(path, turned):
         assert conditional["accuracy"] < 0.1 and intra["mean"] > 20 * intra["floor"]
     else:
         assert conditional["accuracy"] > 0.9 and intra["mean"] < 20 * intra["floor"]
-    text = domain.report(domain.evaluate(trained(Shows(domain), Prior(8, shares=domain.labels.shares))))
+    text = report(domain.scores.evaluate(trained(Shows(domain), Prior(8, shares=domain.labels.shares))))
     assert "are what was asked for" in text and "Intra-class" in text
 
 
@@ -138,18 +148,20 @@ def test_a_critic_is_scored_on_test_images(path):
     _, domain = opened(path)
     generator, prior = Shows(domain), Prior(8, shares=domain.labels.shares)
     right, wrong = Reads(**{"class": place}), Reads(**{"class": lambda x: place(x).roll(1, 1)})
-    assert domain.evaluate(trained(generator, prior, right, True))["labels"]["critic"]["error"] == 0
-    assert domain.evaluate(trained(generator, prior, wrong, True))["labels"]["critic"]["error"] == 1
-    untaught = domain.evaluate(trained(generator, prior, wrong, False))
+    assert domain.scores.evaluate(trained(generator, prior, right, True))["labels"]["critic"]["error"] == 0
+    assert domain.scores.evaluate(trained(generator, prior, wrong, True))["labels"]["critic"]["error"] == 1
+    untaught = domain.scores.evaluate(trained(generator, prior, wrong, False))
     assert untaught["labels"]["critic"]["matched_error"] == 0
-    assert domain.scalars(untaught)["labels/critic_error"] == 0
+    assert domain.scores.scalars(untaught)["labels/critic_error"] == 0
 
 
 def test_codes_are_matched_with_classes(path):
     _, domain = opened(path)
     codes = Codes(1, 3, 1)
     critic = Reads(category=place, level=lambda x: torch.zeros(len(x), 1))
-    report = domain.evaluate(trained(Shows(domain, by_code=True, turned=1), Prior(8, codes=codes), critic))["labels"]
+    report = domain.scores.evaluate(trained(Shows(domain, by_code=True, turned=1), Prior(8, codes=codes), critic))[
+        "labels"
+    ]
     samples, real = report["codes"]["samples"][0], report["codes"]["real"][0]
     assert samples["accuracy"] > 0.9 > samples["chance"]
     assert sorted(samples["matching"]) == [[0, 1], [1, 2], [2, 0]]  # the code k shows the class k + 1
@@ -160,7 +172,7 @@ def test_codes_are_matched_with_classes(path):
 
 def test_a_run_without_labels_or_codes_has_no_such_report(path):
     _, domain = opened(path, recipe="sngan")
-    report = domain.evaluate(untold(domain))
+    report = domain.scores.evaluate(untold(domain))
     assert "labels" not in report
 
 
@@ -177,7 +189,7 @@ def test_exported_samples_carry_their_labels_and_can_be_trained_on(path, tmp_pat
     asked = each_class(9, 3)
     samples = list(trained(Shows(domain), Prior(8, shares=domain.labels.shares)).draw(9, asked))
     for form in domain.formats:
-        domain.export(samples, form, tmp_path / form)
+        domain.samples.export(samples, form, tmp_path / form)
     with np.load(tmp_path / "npz", allow_pickle=False) as file:
         np.testing.assert_array_equal(file["labels"], asked.numpy())
         images = file["images"]
@@ -193,17 +205,17 @@ def test_names_of_classes_make_safe_folders():
 
 def test_a_domain_without_data_knows_the_classes_of_its_checkpoint(path, tmp_path):
     plan, domain = opened(path, labels_per_class=4)
-    domain.save(tmp_path)
-    loaded = ImageDomain.from_checkpoint(plan.settings(IMAGE), tmp_path)
+    domain.samples.save(tmp_path)
+    loaded = from_checkpoint(plan.settings(IMAGE), tmp_path)
     assert loaded.labels == domain.labels
 
 
 def test_pictures_are_by_class_or_in_columns(path, tmp_path):
     _, domain = opened(path)
-    x = domain.batch(np.arange(6), CPU).x
+    x = domain.data.batch(np.arange(6), CPU, 0).x
     sizes = []
     for sample, columns in ((Sample(x), None), (Sample(x, each_class(6, 3)), None), (Sample(x, each_class(6, 3)), 6)):
-        with Image.open(domain.write_samples(tmp_path / "picture", [sample], columns)) as image:
+        with Image.open(domain.samples.show(tmp_path / "picture", Picture("", 0, [sample], columns), None)) as image:
             sizes.append(image.size)
     plain, by_class, row = sizes
     assert by_class[1] == plain[1] and by_class[0] > plain[0] + 20 and row[1] * 2 < by_class[1] and row[0] > plain[0]

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from image_gan.grids import GAP, LEGIBLE, UNKNOWN, animate, as_image, grid, grid_by_label, named, shortened
+from image_gan.grids import GAP, LEGIBLE, UNKNOWN, as_image, grid, grid_by_label, named, shortened
 
 
 @pytest.mark.parametrize(
@@ -94,16 +93,3 @@ def test_names_are_cut_and_their_control_characters_left_out():
     picture = as_image(np.zeros((30, 30, 1), np.uint8))
     for clean, other in (("[31mred", "\x1b[31mr\ned"), ("an excessivel…", "an excessively long name")):
         assert named(picture, [clean], 30, 32).tobytes() == named(picture, [other], 30, 32).tobytes()
-
-
-def test_an_animation_has_a_frame_a_picture(tmp_path):
-    frames = []
-    for i in range(3):
-        frames.append(tmp_path / f"{i:06d}.png")
-        as_image(np.full((8, 8, 3), 80 * i, np.uint8)).save(frames[-1])
-    animate(frames, tmp_path / "progress.gif")
-    with Image.open(tmp_path / "progress.gif") as image:
-        assert image.n_frames == 3
-        for i in range(3):
-            image.seek(i)
-            assert abs(int(np.asarray(image.convert("RGB"))[0, 0, 0]) - 80 * i) < 3

@@ -9,13 +9,13 @@ from torch import nn
 
 from gan_core.errors import UsageError
 from gan_core.game.prior import Prior
-from gan_core.game.trained import Trained, each_class
+from gan_core.game.trained import Picture, Trained, each_class
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.recipes.published import RECIPES
 from gan_core.sample import Codes
 from seqgan_gp.corpus.corpus import prepare
-from seqgan_gp.domain import TextDomain
+from seqgan_gp.domain import from_checkpoint, open_domain, report
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def path(tmp_path):
 def opened(path, recipe="wgan-gp-acgan", **values):
     given = dict(data=str(path), recipe=recipe, width=8, depth=1, batch_size=6, seq_len=14, vocab_size=40, threads=1)
     plan = settle(TEXT, given | values)
-    return plan, TextDomain.open(plan.settings(TEXT))
+    return plan, open_domain(plan.settings(TEXT))
 
 
 class Says(nn.Module):
@@ -48,8 +48,8 @@ class Says(nn.Module):
     def forward(self, latent):
         labels = latent.code[:, :3].argmax(1) if self.by_code else latent.y
         wanted = (labels + self.turned) % 3
-        rows = [np.flatnonzero(self.domain.corpus.train_labels == int(y))[i % 9] for i, y in enumerate(wanted)]
-        return self.domain.batch(np.array(rows), CPU).x
+        rows = [np.flatnonzero(self.domain.data.corpus.train_labels == int(y))[i % 9] for i, y in enumerate(wanted)]
+        return self.domain.data.batch(np.array(rows), CPU, 0).x
 
 
 def trained(domain, **how):
@@ -64,7 +64,7 @@ class Reads(nn.Module):
     def __init__(self, domain):
         super().__init__()
         self.heads = nn.ModuleDict({"category": nn.Identity()})
-        corpus = domain.corpus
+        corpus = domain.data.corpus
         rows, labels = np.concatenate([corpus.train, corpus.heldout]), [*corpus.train_labels, *corpus.heldout_labels]
         self.known = {row.tobytes(): int(y) for row, y in zip(rows, labels, strict=True)}
         self.dtype = rows.dtype
@@ -78,10 +78,10 @@ class Reads(nn.Module):
 def test_batches_show_the_labels_of_their_lines(path):
     _, domain = opened(path)
     assert domain.labels.names == ("animal", "number", "tool")
-    batch = domain.batch(np.arange(domain.num_examples), CPU)
+    batch = domain.data.batch(np.arange(domain.data.num_examples), CPU, 0)
     for line, y in zip(domain.texts([batch]), batch.y.tolist(), strict=True):
         assert set(line.split()[:3]) <= set(WORDS[domain.labels.names[y]])
-    held = list(domain.held_out(20))
+    held = list(domain.data.held_out(20))
     assert sum(map(len, held)) == 20 and (held[0].x.sum(1) == 1).all() and held[0].x.max() == 1
     for line, y in zip(domain.texts(held[:1]), held[0].y.tolist(), strict=True):
         assert set(line.split()[:3]) <= set(WORDS[domain.labels.names[y]])
@@ -89,33 +89,35 @@ def test_batches_show_the_labels_of_their_lines(path):
 
 def test_labels_can_be_hidden(path):
     _, domain = opened(path, labels_per_class=5)
-    y = domain.batch(np.arange(domain.num_examples), CPU).y.numpy()
-    assert domain.labels.counts == (5, 5, 5) and np.count_nonzero(y >= 0) == 15 == len(domain.labelled)
+    y = domain.data.batch(np.arange(domain.data.num_examples), CPU, 0).y.numpy()
+    assert domain.labels.counts == (5, 5, 5) and np.count_nonzero(y >= 0) == 15 == len(domain.data.labelled)
 
 
 @pytest.mark.parametrize("turned", [0, 1])
 def test_conditional_samples_are_judged_by_what_they_say(path, turned):
     _, domain = opened(path)
-    report = domain.score_labels(trained(domain, turned=turned), 60)["labels"]
+    report = domain.scores.score_labels(trained(domain, turned=turned), 60)["labels"]
     assert report["classifier"]["accuracy"] > 0.95 and report["conditional"]["num"] == 60
     assert (report["conditional"]["accuracy"] < 0.05) if turned else (report["conditional"]["accuracy"] > 0.95)
 
 
 def test_codes_are_matched_with_classes(path):
     _, domain = opened(path)
-    report = domain.score_labels(trained(domain, by_code=True, turned=1), 60)["labels"]
+    report = domain.scores.score_labels(trained(domain, by_code=True, turned=1), 60)["labels"]
     assert report["codes"]["samples"][0]["accuracy"] > 0.95 and report["codes"]["real"][0]["accuracy"] == 1
     assert sorted(report["codes"]["samples"][0]["matching"]) == [[0, 1], [1, 2], [2, 0]]
 
 
 def test_an_evaluation_has_the_labels_beside_the_protocols(path):
     _, domain = opened(path)
-    evaluation = domain.evaluate(trained(domain))
+    evaluation = domain.scores.evaluate(trained(domain))
     assert set(evaluation) == {"heldout", "wgan-gp", "labels"}
-    assert "labels/agreement" in domain.scalars(evaluation) and "js-4/heldout" in domain.scalars(evaluation)
-    assert "are what was asked for" in domain.report(evaluation)
+    assert "labels/agreement" in domain.scores.scalars(evaluation) and "js-4/heldout" in domain.scores.scalars(
+        evaluation
+    )
+    assert "are what was asked for" in report(evaluation)
     single = evaluation["heldout"] | {"labels": evaluation["labels"]}
-    assert "are what was asked for" in domain.report(single) and "protocol heldout" in domain.report(single)
+    assert "are what was asked for" in report(single) and "protocol heldout" in report(single)
 
 
 def test_exported_sentences_carry_their_labels_and_can_be_trained_on(path, tmp_path):
@@ -123,7 +125,7 @@ def test_exported_sentences_carry_their_labels_and_can_be_trained_on(path, tmp_p
     asked = each_class(60, 3)
     samples = list(trained(domain).draw(60, asked))
     for form in domain.formats:
-        domain.export(samples, form, tmp_path / form)
+        domain.samples.export(samples, form, tmp_path / form)
     objects = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
     assert [domain.labels.names.index(o["label"]) for o in objects] == asked.tolist()
     lines = (tmp_path / "txt").read_text().splitlines()
@@ -137,10 +139,11 @@ def test_exported_sentences_carry_their_labels_and_can_be_trained_on(path, tmp_p
 def test_lines_to_look_at_name_their_classes(path, tmp_path):
     _, domain = opened(path)
     samples = list(trained(domain).draw(6, each_class(6, 3)))
-    written = domain.write_samples(tmp_path / "samples", samples).read_text().splitlines()
+    written = domain.samples.show(tmp_path / "samples", Picture("", 0, samples), None).read_text().splitlines()
     assert [line.partition("\t")[0] for line in written] == ["animal"] * 2 + ["number"] * 2 + ["tool"] * 2
-    assert domain.preview(samples)[0].startswith("animal: ")
-    swept = domain.write_samples(tmp_path / "swept", [s.without_labels() for s in samples], 3).read_text().split("\n\n")
+    assert domain.samples.preview(samples)[0].startswith("animal: ")
+    swept = domain.samples.show(tmp_path / "swept", Picture("", 0, [s.without_labels() for s in samples], 3), None)
+    swept = swept.read_text().split("\n\n")
     assert [len(row.splitlines()) for row in swept] == [3, 3]
 
 
@@ -148,7 +151,7 @@ def test_lines_to_look_at_name_their_classes(path, tmp_path):
 def test_every_recipe_plays_on_labelled_lines(path, recipe):
     plan, domain = opened(path, recipe)
     game = build(domain, make_parts(plan.parts, plan.numbers), plan.settings(TEXT), CPU)
-    real = domain.batch(np.arange(6), CPU)
+    real = domain.data.batch(np.arange(6), CPU, 0)
     terms = game.critic_step(real) | game.generator_step(6, CPU, real if game.needs_reals else None)
     assert all(torch.isfinite(torch.as_tensor(value)) for value in terms.values())
     assert float(terms["critic/skipped"]) == float(terms["generator/skipped"]) == 0
@@ -164,5 +167,5 @@ def test_lines_without_labels_are_refused_where_labels_are_needed(tmp_path):
 
 def test_a_domain_without_data_knows_the_classes_of_its_checkpoint(path, tmp_path):
     plan, domain = opened(path)
-    domain.save(tmp_path)
-    assert TextDomain.from_checkpoint(plan.settings(TEXT), tmp_path).labels == domain.labels
+    domain.samples.save(tmp_path)
+    assert from_checkpoint(plan.settings(TEXT), tmp_path).labels == domain.labels

@@ -118,7 +118,7 @@ def test_what_is_collected_is_what_is_drawn():
     found = trained.collect(20, lambda batch: {"x": batch.x.numpy(), "num": np.full(len(batch), len(batch))})
     assert np.array_equal(found["x"], torch.cat([batch.x for batch in trained.draw(20)]).numpy())
     assert found["num"].tolist() == [8] * 16 + [4] * 4
-    assert calls == ["between"] * 3 and trained.goes_on() and calls[-1] == "collected"
+    assert calls == ["between"] * 3 and trained.is_scorer() and calls[-1] == "collected"
 
 
 def test_drawing_that_is_given_up_leaves_the_generator_as_it_was():

@@ -41,14 +41,15 @@ def real_of(domain, first=0):
 def gradient(played, real):
     """The gradient of the generator's step, flat; the step is not taken."""
     played.generator.learn = lambda parts: {"gradient": torch.zeros(()), "skipped": torch.zeros(())}
+    at = played.step, played._turn
     terms = played.generator_step(len(real), CPU, real)
-    played.step -= 1
+    played.step, played._turn = at
     return torch.cat([p.grad.flatten() for p in played.generator.net.parameters()]), terms
 
 
 def surrogate(played, real, unroll):
     """f_K as a number: steps of torch's optimiser on a copy of the critic, then the generator's loss."""
-    reseed(played.seed, "generator", played.step)
+    reseed(played.rules.seed, "generator", played.step)
     latent = played.prior.draw(len(real), CPU, like=real.y)
     with torch.no_grad():
         fake = Sample(played.generator.net(latent), latent.y, latent.code)
@@ -215,17 +216,22 @@ def test_the_recipe_looks_five_steps_ahead():
 @pytest.mark.parametrize(
     ("parts", "domain", "values", "sentence"),
     [
-        (["hinge"], ToyDomain(norm=nn.BatchNorm1d), {}, r"has batch norm.*: use --critic-norm none or layer, or --un"),
+        (
+            ["hinge"],
+            ToyDomain(norm=nn.BatchNorm1d),
+            {},
+            r"has batch norm.*: use a critic without it .*, or use --unroll 0",
+        ),
         (
             ["wasserstein", "clip"],
             None,
             {},
-            r"clip changes its weights.*: leave it out with --without clip, or use --un",
+            r"clip changes its weights.*: leave it out with --without clip, or use --unroll 0",
         ),
         (["hinge", "spectral"], None, {}, r"spectral changes its weights.*--without spectral, or use --unroll 0"),
         (["hinge", "weight-norm"], None, {}, r"--without weight-norm, or use --unroll 0"),
         (["hinge", "orthonormal-projection"], None, {}, r"--without orthonormal-projection, or use --unroll 0"),
-        (["began"], None, {}, r"began has a controller that .*: use another loss, or --unroll 0"),
+        (["began"], None, {}, r"began has a controller that .*: use another loss, or use --unroll 0"),
         (["hinge"], None, {"accumulate": 2}, r"the whole batch at once: leave --accumulate out, or use --unroll 0"),
     ],
     ids=["batch-norm", "clip", "spectral", "weight-norm", "orthonormal-projection", "began", "accumulate"],

@@ -7,11 +7,13 @@ import textwrap
 
 import pytest
 
+import gan_core.recipes.build  # noqa: F401  (it registers the shipped parts)
 from gan_core.parts.base import REGISTRY, Conditioning, Constraint, Loss, Penalty
-from gan_core.parts.fields import flag, options_of
+from gan_core.parts.fields import options_of
 from gan_core.recipes.plan import fields_of
 from gan_core.recipes.published import RECIPES
 from seqgan_gp.settings import TEXT
+from seqgan_gp_cli.flags import flag
 
 SHIPPED = {name: part for name, part in REGISTRY.items() if part.__module__.startswith("gan_core.")}
 
@@ -79,7 +81,9 @@ def test_a_loss_from_outside_trains_through_its_own_options(tmp_path):
         command = [sys.executable, str(tmp_path / "outside.py"), *args]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
-    assert "--exponential-rate" in call("train-text", "--help").stdout
+    assert "--exponential-rate" not in call("train-text", "--help").stdout
+    for args in (("--add", "exponential", "--help"), ("--help-all",)):
+        assert "--exponential-rate X exponential: steepness [1.0]" in " ".join(call("train-text", *args).stdout.split())
     base = ["train-text", "--data", "lines.txt", "--steps", "2", "--width", "8", "--depth", "1"]
     base += ["--recipe", "gan", "--log-every", "1"]
     done = call(*base, "--without", "nonsaturating", "--add", "exponential", "--exponential-rate", "0.5")

@@ -3,11 +3,12 @@
 import pytest
 
 from gan_core.errors import UsageError
-from gan_core.parts.fields import flag, parse
+from gan_core.parts.fields import parse
 from gan_core.recipes.plan import fields_of, settle
 from gan_core.text import plain
 from image_gan.settings import IMAGE
 from seqgan_gp.settings import TEXT
+from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.options import read_file, seconds
 
 
@@ -79,7 +80,9 @@ def test_every_default_is_within_its_own_limits():
 
 def test_files(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('recipe = "wgan-gp"\nadd = ["r1"]\ngenerator-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n')
+    path.write_text(
+        'recipe = "wgan-gp"\nadd = ["r1"]\ngenerator-lr = 3e-4\nseq_len = 16\ncompile = true\n[gp]\nweight = 5\n'
+    )
     given = read_file(TEXT, path)
     assert given == {
         "recipe": "wgan-gp",

@@ -18,12 +18,12 @@ from gan_core.game.trained import Trained
 from gan_core.recipes.build import build, make_parts, teaches_classes
 from gan_core.recipes.plan import settle
 from gan_core.runtime import dist
-from gan_core.training.loop import Follower, Trainer
+from gan_core.training.loop import Trainer
 from gan_core.training.run import Run
 from gan_core.training.signals import Stopped
 from image_gan.scores import classifier
 from tests.gan_core.runtime.play_together import CPU, DOMAINS
-from tests.toy import ToyDomain, settings
+from tests.toy import ToyDomain, settings, trainer_of
 
 # Of each domain: plain scores; labels asked for, or codes, with what judges them.
 RUNS = [("text", "wgan-gp"), ("text", "infogan"), ("image", "dcgan"), ("image", "projection"), ("image", "infogan")]
@@ -72,7 +72,7 @@ class Signalled(ToyDomain):
             return {"x": batch.x.numpy()}
 
         drawn = trained.collect(100, read)
-        if not trained.goes_on():
+        if not trained.is_scorer():
             return {}
         self.tell("scoring")
         if self.told:
@@ -85,10 +85,10 @@ def stopped(folder, where, rank, eval_every):
     domain, chosen = Signalled(where, rank), settings(steps=6, eval_every=eval_every, log_every=2, sample_every=0)
     game = build(domain, make_parts(["wasserstein", "gp"], {}), chosen, CPU)
     if dist.rank():
-        training = Follower(game, domain, chosen, CPU)
+        training = Trainer(game, domain, chosen, CPU)
     else:
         config = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}
-        training = Trainer(game, domain, Run.create(Path(folder), "stopped", config), chosen, CPU)
+        training = trainer_of(game, domain, Run.create(Path(folder), "stopped", config), chosen)
     try:
         training.train(float("inf"))
     except Stopped as stop:

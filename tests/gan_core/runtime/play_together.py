@@ -12,16 +12,19 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.plan import settle
 from gan_core.runtime import dist
 from gan_core.runtime.randomness import reseed
-from image_gan.domain import ImageDomain
+from image_gan import domain as image
 from image_gan.settings import IMAGE
-from seqgan_gp.domain import TextDomain
+from point_gan import domain as points
+from point_gan.settings import POINTS
+from seqgan_gp import domain as text
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
 STEPS, BATCH = 20, 8
 DOMAINS = {
-    "text": (TEXT, TextDomain, dict(data="lines.txt", width=8, depth=1, seq_len=8)),
-    "image": (IMAGE, ImageDomain, dict(data="images.npz", width=4, mirror=True, dequantise=True)),
+    "text": (TEXT, text.open_domain, dict(data="lines.txt", width=8, depth=1, seq_len=8)),
+    "points": (POINTS, points.open_domain, dict(points=200, width=8)),
+    "image": (IMAGE, image.open_domain, dict(data="images.npz", width=4, mirror=True, dequantise=True)),
 }
 
 
@@ -30,13 +33,13 @@ def play(name, recipe, precision=torch.float64):
     kind, opens, given = DOMAINS[name]
     plan = settle(kind, given | {"recipe": recipe, "batch_size": BATCH, "precision": "fp32", "ema": 0.9})
     settings = plan.settings(kind)
-    domain = opens.open(settings)
+    domain = opens(settings)
     parts = make_parts(plan.parts, plan.numbers)
     game = build(domain, parts, settings, CPU)
     for step in range(STEPS):
         reseed(0, "data", step)
-        indices = np.arange(step * BATCH, (step + 1) * BATCH) % domain.num_examples
-        real = domain.batch(indices[dist.own(BATCH)], CPU).to(precision)
+        indices = np.arange(step * BATCH, (step + 1) * BATCH) % domain.data.num_examples
+        real = domain.data.batch(indices[dist.own(BATCH)], CPU, 0).to(precision)
         game.critic_step(real)
         game.generator_step(BATCH // dist.size(), CPU, real if game.needs_reals else None)
     nets = {"generator": game.generator.net, "critic": game.critic.net, "average": game.generator.average}

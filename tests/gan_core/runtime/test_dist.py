@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 COUPLED = {
     "text": ["wgan-gp", "began", "ebgan", "catgan"],
     "image": ["dcgan", "unrolled", "dragan", "infogan", "sgan", "projection"],
+    "points": ["wgan-lp", "r3gan"],
 }
 
 

@@ -188,7 +188,7 @@ def test_bf16_is_near_fp32_and_gradients_stay_in_float32():
     assert all(p.dtype == torch.float32 for p in played.critic.net.parameters())
 
 
-def test_a_failing_compilation_is_one_sentence_and_the_step_goes_on(capsys, monkeypatch):
+def test_a_failing_compilation_is_one_sentence_and_the_step_is_scorer(capsys, monkeypatch):
     def refuse(function, **options):
         def fail(*args):
             raise torch._dynamo.exc.Unsupported("no compiler here\nand more lines")

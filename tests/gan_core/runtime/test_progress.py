@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from gan_core.runtime import progress
-from gan_core.runtime.progress import Progress
+from gan_core.runtime.progress import Progress, bars_by, shortened
 
 
 @pytest.fixture
@@ -48,3 +48,22 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
     with Progress("check", 10, delay=60) as shown:
         shown.advance(10)
     assert capsys.readouterr().err == ""
+
+
+def test_lines_on_a_terminal_where_nobody_has_bars(clock, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with bars_by(None), Progress("encode", 20_000) as shown:
+        clock[0] = 110.0
+        shown.advance(5_000)
+    assert capsys.readouterr().err == "encode: 25% of 20.0kB, 30 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0.00"), (9.99, "9.99"), (9.996, "10.0"), (99.96, "100"), (999, "999"), (999.6, "1.00k"), (12_345, "12.3k"),
+        (4_000_000_000, "4.00G"), (123_456_000_000_000_000, "123456T"),
+    ],
+)  # fmt: skip
+def test_numbers_with_three_digits(number, text):
+    assert shortened(number) == text

@@ -87,7 +87,7 @@ def test_a_checkpoint_restores_everything(tmp_path, played):
         assert a.step == b.step == 3 and a.critic_turns == b.critic_turns == 6
         for x, y in zip(a.critic.net.state_dict().values(), b.critic.net.state_dict().values(), strict=True):
             assert torch.equal(x, y)
-    fresh.seed = played.seed
+    fresh.rules = played.rules
     assert play(fresh, 2, ToyDomain()) == play(played, 2, ToyDomain())
 
 

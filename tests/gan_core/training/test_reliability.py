@@ -13,9 +13,9 @@ from gan_core.recipes.build import build, make_parts
 from gan_core.sample import Sample
 from gan_core.storage.sealed import DamagedError
 from gan_core.training import checkpoint
-from gan_core.training.loop import PATIENCE, Trainer
+from gan_core.training.loop import PATIENCE
 from gan_core.training.run import Run
-from tests.toy import CPU, ToyDomain, game, play, settings
+from tests.toy import CPU, ToyDomain, game, play, settings, trainer_of
 
 CONFIG = {"domain": "toy", "recipe": "began", "preset": "small", "numbers": {}}
 # Everything that a run's next steps depend on, its losses in metrics.jsonl and its learning rates included.
@@ -28,9 +28,8 @@ ITEMS = {
     "critic's optimiser": lambda t, new: t.game.critic.optimiser.load_state_dict(fresh(new, "critic")),
     "k": lambda t, new: t.game.losses[0].k.fill_(0.0),
     "step": lambda t, new: setattr(t.game, "step", t.game.step - 1),
-    "critic's turns": lambda t, new: setattr(t.game, "critic_turns", 0),
     "means": lambda t, new: t.means.read(),
-    "stall": lambda t, new: t.stall.load_state_dict(new.stall.state_dict()),
+    "plateau": lambda t, new: t.game.plateau.load_state_dict(new.game.plateau.state_dict()),
 }
 
 
@@ -49,19 +48,19 @@ def fresh(new, role):
 
 
 def trainer(folder, name, **values):
-    rates = dict(lr_decay="stall", lr_patience=2, generator_lr=1e-2, critic_lr=1e-2, ema=0.9)
+    rates = dict(plateau_patience=2, generator_lr=1e-2, critic_lr=1e-2, ema=0.9)
     chosen = settings(**(dict(log_every=3, sample_every=0, save_every=0, steps=12) | rates | values))
     domain = ToyDomain()
     parts = make_parts(["began", "gp"], {"began.rate": 0.05, "began.gamma": 1.0})
     MADE.append(Run.create(folder, name, CONFIG))
-    return Trainer(build(domain, parts, chosen, CPU), domain, MADE[-1], chosen, CPU)
+    return trainer_of(build(domain, parts, chosen, CPU), domain, MADE[-1], chosen)
 
 
 def outcome(training):
     """All that a finished run leaves: weights, and the losses that it logged."""
-    folder = checkpoint.newest(training.run.checkpoints).folder
+    folder = checkpoint.newest(training.recorders[0].run.checkpoints).folder
     names = ("generator.safetensors", "ema.safetensors", "critic.safetensors")
-    logged = [json.loads(line) for line in (training.run.path / "metrics.jsonl").read_text().splitlines()]
+    logged = [json.loads(line) for line in (training.recorders[0].run.path / "metrics.jsonl").read_text().splitlines()]
     losses = [
         {k: v for k, v in line.items() if k not in ("seconds", "it/s")} for line in logged if "critic/total" in line
     ]
@@ -82,9 +81,9 @@ def test_every_item_of_state_counts(tmp_path, straight, dropped):
     first.train(math.inf)
     on = trainer(tmp_path, "on")
     new = trainer(tmp_path, "new")
-    on.resume(checkpoint.newest(first.run.checkpoints))
-    (on.run.path / "metrics.jsonl").write_text((first.run.path / "metrics.jsonl").read_text())
-    on.run.forget_after(7)
+    on.resume(checkpoint.newest(first.recorders[0].run.checkpoints))
+    (on.recorders[0].run.path / "metrics.jsonl").write_text((first.recorders[0].run.path / "metrics.jsonl").read_text())
+    on.recorders[0].run.forget_after(7)
     if dropped is not None:
         ITEMS[dropped](on, new)
     on.train(math.inf)
@@ -125,7 +124,7 @@ def test_a_controller_does_not_follow_what_is_not_finite():
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     training = trainer(tmp_path, "run", steps=3)
     training.train(math.inf)
-    good = checkpoint.newest(training.run.checkpoints)
+    good = checkpoint.newest(training.recorders[0].run.checkpoints)
     training.game.step += 1
     for net in (training.game.generator.net, training.game.critic.net, training.game.generator.average):
         parameter = next(net.parameters())
@@ -135,20 +134,20 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
         with pytest.raises(DivergedError, match="is not finite at step 4, which was not saved"):
             training.save()
         parameter.data.copy_(kept)
-    assert checkpoint.newest(training.run.checkpoints) == good
+    assert checkpoint.newest(training.recorders[0].run.checkpoints) == good
     training.save()
-    assert checkpoint.newest(training.run.checkpoints).step == 4
+    assert checkpoint.newest(training.recorders[0].run.checkpoints).step == 4
 
 
 def test_a_run_that_is_given_up_says_what_it_found(tmp_path):
     training = trainer(tmp_path, "run", steps=100)
-    training.domain.batch = lambda indices, device: Sample(torch.full((len(indices), 2, 3), math.nan))
+    training.data.batch = lambda indices, device, step=0: Sample(torch.full((len(indices), 2, 3), math.nan))
     with pytest.raises(DivergedError, match=r"diverged\.json"):
         training.train(math.inf)
-    found = json.loads((training.run.path / "diverged.json").read_text())
+    found = json.loads((training.recorders[0].run.path / "diverged.json").read_text())
     assert found["steps in a row that were not finite"] == PATIENCE == found["step"]
     assert found["parameters whose gradient is not finite"]["critic"] and found["learning rates"]["critic"] > 0
-    logged = [json.loads(line) for line in (training.run.path / "metrics.jsonl").read_text().splitlines()]
+    logged = [json.loads(line) for line in (training.recorders[0].run.path / "metrics.jsonl").read_text().splitlines()]
     assert all(
         line["critic/skipped"] == 1 and "critic/total" not in line for line in logged if "critic/skipped" in line
     )
@@ -166,13 +165,13 @@ def test_a_disk_that_does_not_give_back_what_is_written_costs_no_old_checkpoint(
     with pytest.raises(GanError, match="check the disk; older checkpoints were kept"):
         training.save()
     monkeypatch.undo()
-    assert {path.name for path in training.run.checkpoints.iterdir()} == {"step-000003", "step-000004"}
+    assert {path.name for path in training.recorders[0].run.checkpoints.iterdir()} == {"step-000003", "step-000004"}
 
 
 def test_what_killed_processes_left_is_swept_away(tmp_path):
     training = trainer(tmp_path, "run", steps=3)
     for name in (".step-000002.123.tmp", ".step-000001.old"):
-        (training.run.checkpoints / name).mkdir(parents=True)
-        (training.run.checkpoints / name / "state.pt").write_text("half")
+        (training.recorders[0].run.checkpoints / name).mkdir(parents=True)
+        (training.recorders[0].run.checkpoints / name / "state.pt").write_text("half")
     training.train(math.inf)
-    assert {path.name for path in training.run.checkpoints.iterdir()} == {"step-000003"}
+    assert {path.name for path in training.recorders[0].run.checkpoints.iterdir()} == {"step-000003"}

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from gan_core.errors import DivergedError, UsageError
-from gan_core.game.schedule import Stall
+from gan_core.game.plateau import ReduceOnPlateau
 from gan_core.recipes.build import build, make_parts
 from gan_core.recipes.published import RECIPES
 from gan_core.sample import Sample
 from gan_core.training import checkpoint
-from gan_core.training.loop import PATIENCE, Trainer, headline, legend
+from gan_core.training.loop import PATIENCE
+from gan_core.training.recorder import headline, legend
 from gan_core.training.run import Run, newest_run, read_config
 from gan_core.training.signals import Stopped
-from tests.toy import CPU, ToyDomain, domain_of, labelled, play, recipe_game, settings
+from tests.toy import CPU, ToyDomain, domain_of, labelled, play, recipe_game, settings, trainer_of
 
 CONFIG = {"domain": "toy", "recipe": "wgan-gp", "preset": "small", "numbers": {}}
 
@@ -39,7 +40,7 @@ def create(tmp_path):
 def trainer(run, parts=("wasserstein", "gp"), domain=None, **values):
     chosen = settings(**(dict(log_every=2, sample_every=5, save_every=3, steps=10) | values))
     domain = domain or ToyDomain()
-    return Trainer(build(domain, make_parts(parts, {}), chosen, CPU), domain, run, chosen, CPU)
+    return trainer_of(build(domain, make_parts(parts, {}), chosen, CPU), domain, run, chosen)
 
 
 def final(run):
@@ -134,7 +135,7 @@ def test_max_time_stops_saved_and_scored(create):
 
 def test_divergence_is_given_up_without_losing_the_last_checkpoint(create):
     class Broken(ToyDomain):
-        def batch(self, indices, device):
+        def batch(self, indices, device, step=0):
             good = super().batch(indices, device)
             return good if self.calls() < 12 else Sample(good.x * float("nan"))
 
@@ -156,10 +157,8 @@ def test_divergence_is_given_up_without_losing_the_last_checkpoint(create):
 def test_learning_rates_decay_as_named(create):
     for decay, share in (("none", 1.0), ("linear", 0.3), ("cosine", 0.5 * (1 + math.cos(0.7 * math.pi)))):
         run = create("run")
-        training = trainer(run, lr_decay=decay, steps=8)
+        training = trainer(run, lr_decay=decay, steps=8, decay_steps=10)  # the last one is step 7, counted from 0
         training.train(math.inf)
-        training.game.step, training.settings = 7, settings(steps=10, lr_decay=decay, log_every=0, sample_every=0)
-        training._step()
         assert training.game.critic.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3 * share)
 
 
@@ -190,26 +189,29 @@ def test_metrics_beyond_the_checkpoint_are_forgotten(create):
     assert lines(run) == [{"step": 1, "x": 1}, {"step": 2, "x": 2}, {"step": 3, "x": 30}]
 
 
-def test_rates_halve_when_the_measure_of_convergence_stalls(create):
-    stall = Stall(patience=2)
+def test_rates_are_reduced_on_a_plateau(create):
+    plateau = ReduceOnPlateau(patience=2)
     factors = []
     for measure in (4, 4, 3, 3, 3, 3, 2, 2, 5, 5):  # means 4, 3, 3, 2, 5: the third and the fifth do not fall
-        stall.watch(torch.tensor(float(measure)))
-        factors.append(stall.factor)
+        plateau.watch(torch.tensor(float(measure)))
+        factors.append(plateau.factor)
     assert factors == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
-    run = create("stall")
-    training = trainer(run, ["began"], lr_decay="stall", lr_patience=1, steps=30, generator_lr=0.0, critic_lr=0.0)
+    run = create("plateau")
+    training = trainer(run, ["began"], plateau_patience=1, steps=30, generator_lr=0.0, critic_lr=0.0)
     training.train(math.inf)  # nothing learns, so the measure never falls below its lowest for long
     rate = training.game.generator.optimiser.param_groups[0]["lr"]
-    assert training.stall.factor < 1 and rate == 0.0
-    again = trainer(run, ["began"], lr_decay="stall", lr_patience=1, generator_lr=0.0, critic_lr=0.0)
+    assert training.game.plateau.factor < 1 and rate == 0.0
+    again = trainer(run, ["began"], plateau_patience=1, generator_lr=0.0, critic_lr=0.0)
     again.resume(checkpoint.newest(run.checkpoints))
-    assert again.stall.factor == training.stall.factor and again.stall.lowest == training.stall.lowest
+    ours, theirs = again.game.plateau, training.game.plateau
+    assert (ours.factor, ours.lowest) == (theirs.factor, theirs.lowest)
+    ours.watch(torch.tensor(math.inf))
+    assert ours.factor == theirs.factor / 2
 
 
-def test_a_stall_without_a_measure_is_refused(create):
+def test_a_plateau_without_a_measure_is_refused(create):
     with pytest.raises(UsageError, match="measure of convergence"):
-        trainer(create(), lr_decay="stall")
+        trainer(create(), plateau_patience=1)
 
 
 @pytest.mark.parametrize("parts", [("wasserstein", "gp"), ("relativistic", "r1", "r2")])
@@ -316,9 +318,9 @@ def test_a_signal_while_the_last_samples_are_written_still_counts(create):
     training = trainer(run, sample_every=0)
     sample = training._sample
 
-    def sampling(bar):
+    def sampling():
         os.kill(os.getpid(), signal.SIGTERM)
-        sample(bar)
+        sample()
 
     training._sample = sampling
     with pytest.raises(Stopped):

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from gan_core.errors import DataError
+from image_gan.choices import RESIZES
 from image_gan.sources import decode as decoding
-from image_gan.sources.decode import RESIZES, BadImageError, decode, fit, fit_block
+from image_gan.sources.decode import BadImageError, decode, fit, fit_block
 from tests.image_gan.sets import encoded, huge_png, noise
 
 PIXELS = 1 << 20

@@ -12,7 +12,7 @@ from gan_core.errors import DataError
 from gan_core.recipes.plan import settle
 from seqgan_gp.corpus.corpus import open_rows, plain_rows, prepare
 from seqgan_gp.corpus.joined import JoinedRows, several
-from seqgan_gp.domain import TextDomain
+from seqgan_gp.domain import open_domain
 from seqgan_gp.settings import TEXT
 from tests.seqgan_gp.corpus.test_corpus import sentences
 
@@ -109,11 +109,14 @@ class TestCorpus:
 
     def test_as_a_domain(self, two):
         about = settle(TEXT, dict(data=",".join(two), smoothing=0.0)).settings(TEXT)
-        domain = TextDomain.open(about)
-        rows = np.asarray(domain.corpus.train)
+        domain = open_domain(about)
+        rows = np.asarray(domain.data.corpus.train)
         indices = np.array([0, len(rows) - 1, 1450, 7, 7])
-        assert np.array_equal(domain.batch(indices, torch.device("cpu")).x.argmax(1).numpy(), rows[indices])
-        assert next(domain.held_out(20)).x.shape[0] == 20 and f"{len(rows):,} lines to learn from" in domain.summary()
+        assert np.array_equal(domain.data.batch(indices, torch.device("cpu"), 0).x.argmax(1).numpy(), rows[indices])
+        assert (
+            next(domain.data.held_out(20)).x.shape[0] == 20
+            and f"{len(rows):,} lines to learn from" in domain.data.summary()
+        )
         one = prepare(two[0])
         assert domain._scorers["wgan-gp"].score(rows[:640])["num_reference"] == len(rows) > len(one.train)
 

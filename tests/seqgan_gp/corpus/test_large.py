@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from gan_core.errors import DataError
-from gan_core.labels import Labels
 from gan_core.recipes.plan import settle
 from gan_core.runtime.randomness import shuffled
 from seqgan_gp.corpus.corpus import Corpus, row_hashes
-from seqgan_gp.domain import TextDomain
+from seqgan_gp.domain import domain_of
 from seqgan_gp.settings import TEXT
 from seqgan_gp.sources.open import open_source
 from seqgan_gp.tokenizers.characters import ByteTokenizer
@@ -34,10 +33,10 @@ class TestLarge:
         labels = np.broadcast_to(np.int16(-1), (number,))
         corpus = Corpus(rows, rows[:2], ByteTokenizer(), "f", "sparse", {}, labels, labels[:2], ())
         about = settle(TEXT, dict(tokenizer="byte", vocab_size=256, seq_len=length, smoothing=0.0)).settings(TEXT)
-        domain = TextDomain(about, corpus.tokenizer, Labels(), corpus)
-        assert domain.num_examples == number and rows.nbytes > 1 << 31
+        domain = domain_of(about, corpus)
+        assert domain.data.num_examples == number and rows.nbytes > 1 << 31
         for row, symbol in marked.items():
-            ids = domain.batch(np.array([row, row - 1 if row > 1 else 1]), torch.device("cpu")).x.argmax(1)
+            ids = domain.data.batch(np.array([row, row - 1 if row > 1 else 1]), torch.device("cpu"), 0).x.argmax(1)
             assert (ids[0] == symbol).all()
             assert (ids[1] == marked.get(row - 1, 0)).all()
 

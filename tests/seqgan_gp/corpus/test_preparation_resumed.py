@@ -81,7 +81,7 @@ class TestResumed:
         told = f"goes on where it was interrupted, {stop[1] - 1} of {number} parts are finished"
         assert (told in capsys.readouterr().err) == (stop[1] > 1)
 
-    def test_progress_goes_on_too(self, file, cache, straight, begun, monkeypatch, capsys):
+    def test_progress_is_scorer_too(self, file, cache, straight, begun, monkeypatch, capsys):
         begun.clear()
         begun.stop = ("encode", 6)
         with pytest.raises(KeyboardInterrupt):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gan_core.errors import CheckpointError, UsageError
 from seqgan_gp import tokenizers
+from seqgan_gp.choices import TOKENIZERS
 from seqgan_gp.lines import END, code_rows, drop_blank, first_code_points, in_parts
 from seqgan_gp.tokenizers import load, train, wordpieces
-from seqgan_gp.tokenizers.base import KINDS, PAD, UNK
+from seqgan_gp.tokenizers.base import PAD, UNK
 from seqgan_gp.tokenizers.characters import ByteTokenizer, CharTokenizer
 
 LINES = [
@@ -45,10 +46,10 @@ def trained():
     """A tokenizer of each kind."""
     corpus = [line for line in LINES if line] * 20
     sizes = {"byte": None, "char": None, "bpe": 420, "unigram": 350}
-    return {kind: train(kind, [block_of(corpus)], sizes[kind], 4096) for kind in KINDS}
+    return {kind: train(kind, [block_of(corpus)], sizes[kind], 4096) for kind in TOKENIZERS}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 class TestEveryKind:
     def test_round_trip(self, trained, kind):
         tokenizer = trained[kind]
@@ -102,7 +103,7 @@ class TestEveryKind:
         blocks = [block_of(corpus[:100]), block_of(corpus[100:])]
         again = train(kind, blocks, None if kind in ("byte", "char") else trained[kind].size, 4096)
         assert again.fingerprint() == trained[kind].fingerprint()
-        assert len({tokenizer.fingerprint() for tokenizer in trained.values()}) == len(KINDS)
+        assert len({tokenizer.fingerprint() for tokenizer in trained.values()}) == len(TOKENIZERS)
 
     def test_save_and_load(self, trained, kind, tmp_path):
         tokenizer = trained[kind]
