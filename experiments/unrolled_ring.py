@@ -4,10 +4,10 @@
 
 The ring, the networks, the noise and the initial weights are those of the paper's appendix A: eight Gaussians of
 standard deviation 0.02 on a circle of radius 2; noise of 256 dimensions; a generator with two hidden layers of 128
-ReLUs; a critic that divides its input by 4 and has one hidden layer of 128 ReLUs; orthogonal weights, scaled by 0.8; Adam with
-beta1 0.5, one step of each player in turn; batches of 512, as in the authors' notebook. The learning rate is ten times
-the paper's 1e-4, so that fewer steps suffice, and the loss is the non-saturating one for both recipes, which differ in
---unroll alone.
+ReLUs; a critic that divides its input by 4 and has one hidden layer of 128 ReLUs; orthogonal weights, scaled by 0.8;
+Adam with beta1 0.5, one step of each player in turn; batches of 512, as in the authors' notebook. The learning rate is
+ten times the paper's 1e-4, so that fewer steps suffice, and the loss is the non-saturating one for both recipes, which
+differ in --unroll alone.
 
 Modes and quality are the metrics of `train-points`: a sample is of high quality if it lies within three standard
 deviations of a mode, and a mode is covered if at least a tenth of its even share of the samples lies that close to it.
