@@ -97,7 +97,7 @@ class Setting:
         """All critic steps before a generator step, and that step."""
         for _ in range(self.settings.critic_steps):
             game.critic_step(self.real)
-        game.generator_step(self.for_generator, self.device)
+        game.generator_step(self.for_generator, self.device, self.real if game.needs_reals else None)
 
 
 def measure(case: Case, rounds: int, device: torch.device, whole: bool, **given: Any) -> dict[str, Any]:

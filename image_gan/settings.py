@@ -122,6 +122,8 @@ SNGAN |= {"resnet.pool": "sum"}
 DCGAN_32 = DCGAN | dict(size=32, batch_size=100)
 PUBLISHED = {
     "gan": MLP,
+    # The sizes of the paper's CIFAR-10 networks, but with kernels of 4x4 and a critic without batch norm.
+    "unrolled": DCGAN | dict(size=32, width=64, generator_width=128, z_dim=256, critic_norm="none"),
     "gan-minimax": MLP,
     "dcgan": DCGAN,
     "lsgan": DCGAN,
@@ -148,6 +150,7 @@ PUBLISHED = {
 # What two CPU cores can do in minutes: the same code with smaller numbers.
 SMALL = {
     "gan": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
+    "unrolled": dict(arch="mlp", width=256, generator_norm="none", init="torch", generator_lr=2e-4, critic_lr=2e-4),
     "gan-minimax": dict(arch="mlp", width=256, generator_norm="none", init="torch"),
     "dcgan": dict(critic_norm="batch"),
     "lsgan": dict(critic_norm="batch"),

@@ -56,6 +56,7 @@ PRESETS = {
         {
             "wgan-gp": dict(generator_lr=1e-3, critic_lr=1e-3, critic_steps=5, beta1=0.5, beta2=0.9),
             "wgan-lp": dict(generator_lr=1e-3, critic_lr=1e-3, critic_steps=5, beta1=0.5, beta2=0.9),
+            "unrolled": dict(generator_lr=1e-3, critic_lr=1e-3),
         },
     ),
     "paper": Preset(
@@ -64,6 +65,8 @@ PRESETS = {
         {
             "wgan-gp": dict(generator_lr=1e-4, critic_lr=1e-4, critic_steps=5, beta1=0.5, beta2=0.9),
             "wgan-lp": dict(generator_lr=1e-4, critic_lr=1e-4, critic_steps=5, beta1=0.5, beta2=0.9),
+            # Metz et al. 2017, appendix A; the critic there has one hidden layer.
+            "unrolled": dict(width=128, depth=2, z_dim=256, batch_size=512, steps=25_000),
         },
     ),
 }  # fmt: skip

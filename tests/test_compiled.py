@@ -21,6 +21,7 @@ CASES = {
     "resnet": Case("", IMAGE, "wgan-gp", SIZES | {"arch": "resnet"}),
     "sn-cnn": Case("", IMAGE, "sngan", SIZES | {"arch": "sn-cnn"}),
     "began": Case("", IMAGE, "began", SIZES | {"arch": "began", "size": 28}),
+    "unrolled": Case("", IMAGE, "unrolled", SIZES | {"unroll": 2}),
     "points": Case("", POINTS, "wgan-gp", {"width": 8, "batch_size": 8, "critic_steps": 2}),
     "began, residual": Case("", IMAGE, "began", SIZES | {"arch": "began", "size": 28, "began.residual_steps": 4}),
     "mlp": Case("", IMAGE, "gan", SIZES | {"arch": "mlp"}),

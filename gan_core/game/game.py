@@ -141,9 +141,12 @@ class Game:
         return found[0] if len(found) == 1 else together(found)
 
     def _critic_terms(self, real: Sample, latent: Latent, due: frozenset[str]) -> tuple[Tensor, tuple]:
-        net = self.critic.net
         with torch.no_grad():
             fake = self._made(latent).to(real.x.dtype)
+        return self._critic_loss(real, fake, due)
+
+    def _critic_loss(self, real: Sample, fake: Sample, due: frozenset[str]) -> tuple[Tensor, tuple]:
+        net = self.critic.net
         playing = [penalty for penalty in self.penalties if penalty.name in due]
         judged = judge_both(net, real, fake, frozenset(p.where for p in playing))
         measured = {penalty.name: penalty.measured(net, *judged) for penalty in playing}
@@ -159,7 +162,9 @@ class Game:
         return Sample(self.generator.net(latent), latent.y, latent.code)
 
     def _generator_terms(self, latent: Latent, real: Sample | None) -> tuple[Tensor, Terms]:
-        fake = self._made(latent)
+        return self._generator_loss(self._made(latent), real)
+
+    def _generator_loss(self, fake: Sample, real: Sample | None) -> tuple[Tensor, Terms]:
         net = self.critic.net
         of_real, of_fake = (None, judge(net, fake)) if real is None else judge_both(net, real, fake)
         of_real, of_fake = of_real and whole(of_real), whole(of_fake)

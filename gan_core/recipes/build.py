@@ -1,6 +1,7 @@
 """Recipe + domain -> game."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from gan_core.game.optimisers import OPTIMIZERS
 from gan_core.game.player import Player
 from gan_core.game.prior import Prior
 from gan_core.game.refusals import refuse_parts
+from gan_core.game.unrolled import Unrolled
 from gan_core.networks.critic import ENERGIES, AutoencoderCritic, Critic, ScoringCritic
 from gan_core.parts.base import Conditioning, Constraint, Loss, Needs, Part, lookup
 from gan_core.parts.fields import options_of
@@ -106,7 +108,8 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
     rules = Rules(
         settings.seed, len(domain.labels), settings.critic_steps, settings.accumulate, settings.plateau_patience
     )
-    return Game(players["generator"], players["critic"], parts, make_prior(domain, parts, settings), engine, rules)
+    kind = partial(Unrolled, unroll=settings.unroll) if settings.unroll else Game
+    return kind(players["generator"], players["critic"], parts, make_prior(domain, parts, settings), engine, rules)
 
 
 def held(parts: Sequence[Part], role: str) -> list[Constraint]:

@@ -38,6 +38,9 @@ WGAN_ADAM = adam(1e-4, 1e-4, 0.0, 0.9, critic_steps=5)
 
 RECIPES = {
     "gan": Recipe("GAN, non-saturating", "arXiv 1406.2661", ("nonsaturating",), DCGAN_ADAM),
+    "unrolled": Recipe(
+        "Unrolled GAN", "arXiv 1611.02163", ("nonsaturating",), adam(1e-4, 1e-4, 0.5, 0.999) | dict(unroll=5)
+    ),
     "gan-minimax": Recipe("GAN, minimax", "arXiv 1406.2661", ("minimax",), DCGAN_ADAM),
     "dcgan": Recipe("DCGAN", "arXiv 1511.06434", ("nonsaturating",), DCGAN_ADAM),
     "lsgan": Recipe("LSGAN", "arXiv 1611.04076", ("lsgan",), DCGAN_ADAM),

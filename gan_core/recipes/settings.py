@@ -45,6 +45,10 @@ class Settings:
         1, "size of the generator's batch as a multiple of `batch_size`", low=1, high=64, metavar="N"
     )
     critic_steps: int = option(5, "critic steps before each generator step", low=1, high=1000, metavar="N")
+    unroll: int = option(
+        0, "critic steps ahead through which the generator's loss is differentiated (unrolled GAN); 0: none", low=0,
+        high=100, metavar="K",
+    )  # fmt: skip
     optimizer: str = option("adam", "optimiser of the generator and the critic", choices=OPTIMIZERS)
     generator_lr: float = option(1e-4, "learning rate of the generator", low=0.0, metavar="RATE", varies=True)
     critic_lr: float = option(1e-4, "learning rate of the critic", low=0.0, metavar="RATE", varies=True)

@@ -23,14 +23,31 @@ from gan_core.errors import GanError, UsageError, named
 PATIENCE = timedelta(hours=2)  # to wait for another process: longer than rank 0 takes to score samples
 
 
+_alone = False
+
+
 def size() -> int:
-    """How many processes train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    """The number of processes that train together."""
+    return distributed.get_world_size() if distributed.is_initialized() and not _alone else 1
 
 
 def rank() -> int:
-    """The number of this one, 0 where it is alone or the first: the one that writes."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    """The number of this process; the first one, 0, writes."""
+    return distributed.get_rank() if distributed.is_initialized() and not _alone else 0
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Compute as if this were the only process: `size()` is 1 and nothing is gathered.
+
+    For what every process computes from the whole batch.
+    """
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
 
 
 @contextlib.contextmanager

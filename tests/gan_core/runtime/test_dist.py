@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 # Of each kind that sees more than means: batch norm, controllers, pairs and a std over the batch, codes, labels.
 COUPLED = {
     "text": ["wgan-gp", "began", "ebgan", "catgan"],
-    "image": ["dcgan", "dragan", "infogan", "sgan", "projection"],
+    "image": ["dcgan", "unrolled", "dragan", "infogan", "sgan", "projection"],
     "points": ["wgan-lp", "r3gan"],
 }
 
