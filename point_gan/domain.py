@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import point_gan.scores
+from gan_core.discovery import import_all
 from gan_core.domain import Domain
 from gan_core.errors import CheckpointError
-from gan_core.evaluation.metrics import import_all
 from gan_core.game.prior import Prior
 from gan_core.game.trained import Picture, Trained
 from gan_core.labels import Labels, settle_labels, some_labelled

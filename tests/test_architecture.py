@@ -42,7 +42,7 @@ ARROWS = {
 # The rooms of each package, lowest floor first: a room imports rooms of lower floors, and files of its own.
 FLOORS = {
     "gan_core": (
-        ("errors", "text", "sample", "ops"),
+        ("errors", "text", "sample", "ops", "discovery"),
         ("schedules",),
         ("runtime", "storage"),
         ("labels", "networks"),

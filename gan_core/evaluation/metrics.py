@@ -4,8 +4,6 @@ A domain keeps a `Metrics` table and imports every module of its folder of metri
 `evaluate`, in its JSON under `scores`, in TensorBoard and in the curves.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -69,9 +67,3 @@ class Metrics(Generic[F]):
 
     def __getitem__(self, name: str) -> Metric[F]:
         return self._found[name]
-
-
-def import_all(package: Any) -> None:
-    """Import every module of a package, so that what is defined there registers itself."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")

@@ -7,11 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-import gan_core.parts.conditioning
-import gan_core.parts.constraints
-import gan_core.parts.label_losses
-import gan_core.parts.losses
-import gan_core.parts.penalties  # noqa: F401  (these five register the parts that recipes name)
+import gan_core.parts
+from gan_core.discovery import import_all
 from gan_core.domain import Domain, Networks
 from gan_core.errors import UsageError, named
 from gan_core.game.game import Game, Rules
@@ -27,6 +24,8 @@ from gan_core.recipes.settings import Settings
 from gan_core.runtime.engine import Engine
 from gan_core.runtime.randomness import reseed
 from gan_core.schedules.base import at
+
+import_all(gan_core.parts)  # fills the registry that recipes name parts of
 
 
 def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:

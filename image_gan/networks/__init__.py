@@ -2,7 +2,7 @@
 
 import sys
 
-from gan_core.evaluation.metrics import import_all
+from gan_core.discovery import import_all
 from image_gan.networks.base import ARCHS, Architecture
 from image_gan.networks.inits import INITS, initialise
 from image_gan.networks.layers import Trunk

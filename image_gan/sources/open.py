@@ -1,8 +1,8 @@
 """Finds the source of images that the option `data` names: the first registered opener that returns one."""
 
 import image_gan.sources as package
+from gan_core.discovery import import_all
 from gan_core.errors import DataError, UsageError, named
-from gan_core.evaluation.metrics import import_all
 from gan_core.text import printable
 from image_gan.choices import BAD_IMAGES
 from image_gan.sources.base import OPENERS, Asked, Source, give_images

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, dataclass_transform
 import torch
 from torch import nn
 
+from gan_core.discovery import import_all
 from gan_core.errors import UsageError, named
-from gan_core.evaluation.metrics import import_all
 from gan_core.parts.fields import option
 from seqgan_gp import networks
 

@@ -5,8 +5,8 @@ terminate a line; "\\r" alone, U+2028 and similar characters do not. Memory hold
 of the data or of a line. `Source.chunks` divides a source without changing what is read.
 """
 
+from gan_core.discovery import import_all
 from gan_core.errors import UsageError, named
-from gan_core.evaluation.metrics import import_all
 from gan_core.text import printable
 from seqgan_gp import sources
 from seqgan_gp.choices import BAD_UTF8

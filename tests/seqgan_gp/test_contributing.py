@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gan_core.evaluation.metrics import import_all
+from gan_core.discovery import import_all
 from seqgan_gp import networks, sources
 from seqgan_gp.networks import base
 from seqgan_gp.scores import metrics

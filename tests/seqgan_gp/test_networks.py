@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from gan_core.discovery import import_all
 from gan_core.errors import UsageError
-from gan_core.evaluation.metrics import import_all
 from gan_core.networks.conditional import ConcatEntry, ProjectionEntry
 from gan_core.networks.critic import ScoringCritic
 from gan_core.parts import catalogue

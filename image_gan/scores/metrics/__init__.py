@@ -6,7 +6,7 @@ that scoring would change training. The tests compare these metrics with it.
 
 import sys
 
-from gan_core.evaluation.metrics import import_all
+from gan_core.discovery import import_all
 from image_gan.scores.metrics.base import METRICS, Features, Spread
 
 __all__ = ["METRICS", "Features", "Spread"]

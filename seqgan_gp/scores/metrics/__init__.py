@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan_core.evaluation.metrics import Metrics, import_all
+from gan_core.discovery import import_all
+from gan_core.evaluation.metrics import Metrics
 from seqgan_gp.scores.real import RealLines
 
 METRICS: Metrics[Callable[[np.ndarray, RealLines], float]] = Metrics(beside=("floor", "chains"))

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from gan_core.discovery import import_all
 from gan_core.errors import GanError
-from gan_core.evaluation.metrics import import_all
 from seqgan_gp.corpus.corpus import cache_root, prepare
 from seqgan_gp.domain import TextScores
 from seqgan_gp.scores import metrics, real

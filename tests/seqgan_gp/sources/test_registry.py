@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from gan_core.discovery import import_all
 from gan_core.errors import DataError
-from gan_core.evaluation.metrics import import_all
 from seqgan_gp import sources
 from seqgan_gp.sources import files, registry
 from seqgan_gp.sources.content import File
