@@ -67,7 +67,6 @@ def entry_of(kind: type) -> Entry:
     return Entry(kind.name, bases[-1], kind.__module__, kind.__qualname__, doc, tuple(options_of(kind)))  # type: ignore[attr-defined]
 
 
-@functools.cache
 def read(package: str) -> Mapping[str, Entry]:
     """The named classes in the modules of a package, by name, in the order of modules and lines.
 
@@ -77,9 +76,15 @@ def read(package: str) -> Mapping[str, Entry]:
     Raises:
         ValueError: an option is written in another way; the message has its file and line.
     """
-    spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.submodule_search_locations
-    paths = [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).glob("*.py"))]
+    imported, spec = sys.modules.get(package), importlib.util.find_spec(package)
+    assert spec is not None
+    return read_folders(package, tuple(imported.__path__ if imported else spec.submodule_search_locations or ()))
+
+
+@functools.cache
+def read_folders(package: str, folders: tuple[str, ...]) -> Mapping[str, Entry]:
+    """The named classes in the modules of a package that lies in these folders, see `read`."""
+    paths = [path for folder in folders for path in sorted(Path(folder).glob("*.py"))]
     classes = [found for path in paths for found in classes_of(path, f"{package}.{path.stem}")]
     return {found.name: found.entry(classes) for found in classes if found.name}
 

@@ -90,7 +90,7 @@ def test_dequantised_reals_fill_the_levels_and_stay_in_range(path):
 def test_about_half_of_the_images_are_mirrored_by_the_step(path):
     _, plain = opened(path)
     _, domain = opened(path, mirror=True)
-    straight = plain.batch(np.arange(40), CPU).x
+    straight = plain.data.batch(np.arange(40), CPU, 0).x
     reseed(0, "data for the critic", 5)
     shown = domain.data.batch(np.arange(40), CPU, 0).x
     same = (shown == straight).flatten(1).all(1)
@@ -106,15 +106,15 @@ def test_every_recipe_trains_resumes_samples_and_scores(recipe, path, tmp_path):
     straight = trained(tmp_path, "straight", plan)
     assert straight.failures == 0 and math.isfinite(straight.evaluation["frechet"])
     first = trained(tmp_path, "first", planned(path, recipe, steps=2))
-    on = trained(tmp_path, "on", plan, source=checkpoint.newest(first.run.checkpoints))
-    folders = [checkpoint.newest(t.run.checkpoints).folder for t in (straight, on)]
+    on = trained(tmp_path, "on", plan, source=checkpoint.newest(first.recorders[0].run.checkpoints))
+    folders = [checkpoint.newest(t.recorders[0].run.checkpoints).folder for t in (straight, on)]
     for file in ("generator.safetensors", "ema.safetensors", "critic.safetensors"):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     chosen = plan.settings(IMAGE)
     domain = from_checkpoint(chosen, folders[0])
     net = make_generator(domain, make_parts(plan.parts, plan.numbers), chosen)
     checkpoint.load_weights(net, folders[0] / "ema.safetensors")
-    pictures = sorted(path.name for path in straight.run.samples.glob("*.png"))
+    pictures = sorted(path.name for path in straight.recorders[0].run.samples.glob("*.png"))
     assert pictures == ["000003.png", "real.png", *(["traversal-000003.png"] if recipe == "infogan" else [])]
 
 
@@ -150,7 +150,7 @@ def test_samples_are_exported_in_every_form(path, tmp_path):
     _, domain = opened(path)
     x = domain.data.batch(np.arange(5), CPU, 0).x
     images = domain.data.images.train[:5]
-    for form in domain.formats:
+    for form in domain.samples.formats:
         domain.samples.export(iter([Sample(x[:3]), Sample(x[3:])]), form, tmp_path / form)
     with np.load(tmp_path / "npz", allow_pickle=False) as file:
         assert set(file) == {"images"}
@@ -164,11 +164,11 @@ def test_samples_are_exported_in_every_form(path, tmp_path):
 
 def test_progress_is_seen_from_fixed_noise_and_animated_on_request(path, tmp_path):
     trainer = trained(tmp_path, "run", planned(path, sample_every=1, steps=3, generator_lr=0.0, ema=0.0, animate=True))
-    names = sorted(p.name for p in trainer.run.samples.iterdir())
+    names = sorted(p.name for p in trainer.recorders[0].run.samples.iterdir())
     assert names == ["000001.png", "000002.png", "000003.png", "progress.gif", "real.png"]
-    with Image.open(trainer.run.samples / "progress.gif") as image:
+    with Image.open(trainer.recorders[0].run.samples / "progress.gif") as image:
         assert image.is_animated or image.n_frames >= 1
-    metrics = [json.loads(line) for line in (trainer.run.path / "metrics.jsonl").read_text().splitlines()]
+    metrics = [json.loads(line) for line in (trainer.recorders[0].run.path / "metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["evaluation"]["backbone"]
 
 

@@ -14,6 +14,7 @@ from gan_core.recipes.plan import settle
 from gan_core.sample import Codes, Sample
 from image_gan.dataset.dataset import open_images
 from image_gan.domain import file_name, from_checkpoint, open_domain, pixels
+from image_gan.domain import report as as_table
 from image_gan.scores import classifier
 from image_gan.settings import IMAGE
 
@@ -105,8 +106,8 @@ def test_labels_are_hidden_from_training_and_from_nothing_else(path):
     assert (domain.data.images.train_labels >= 0).all()
     _, again = opened(path, labels_per_class=4)
     _, other = opened(path, labels_per_class=4, seed=1)
-    assert np.array_equal(again.labelled, domain.data.labelled) and not np.array_equal(
-        other.labelled, domain.data.labelled
+    assert np.array_equal(again.data.labelled, domain.data.labelled) and not np.array_equal(
+        other.data.labelled, domain.data.labelled
     )
 
 
@@ -140,7 +141,7 @@ def test_conditional_samples_are_judged_by_what_they_show(path, turned):
         assert conditional["accuracy"] < 0.1 and intra["mean"] > 20 * intra["floor"]
     else:
         assert conditional["accuracy"] > 0.9 and intra["mean"] < 20 * intra["floor"]
-    text = report(domain.scores.evaluate(trained(Shows(domain), Prior(8, shares=domain.labels.shares))))
+    text = as_table(domain.scores.evaluate(trained(Shows(domain), Prior(8, shares=domain.labels.shares))))
     assert "are what was asked for" in text and "Intra-class" in text
 
 
@@ -188,7 +189,7 @@ def test_exported_samples_carry_their_labels_and_can_be_trained_on(path, tmp_pat
     _, domain = opened(path)
     asked = each_class(9, 3)
     samples = list(trained(Shows(domain), Prior(8, shares=domain.labels.shares)).draw(9, asked))
-    for form in domain.formats:
+    for form in domain.samples.formats:
         domain.samples.export(samples, form, tmp_path / form)
     with np.load(tmp_path / "npz", allow_pickle=False) as file:
         np.testing.assert_array_equal(file["labels"], asked.numpy())

@@ -281,8 +281,8 @@ def test_options_of_networks_are_options_of_runs_with_that_network():
     pools = [settle(IMAGE, {"recipe": r, "preset": "paper"}).numbers["resnet.pool"] for r in ("sngan", "wgan-gp")]
     assert pools == ["sum", "mean"]
     assert settle(IMAGE, {"recipe": "began", "preset": "paper"}).numbers["began.residual_steps"] == 16_000
-    assert [renamed(key) for key in ("pool", "--skip")] == [
-        "pool is called resnet.pool now", "--skip is called --began-skip now"
+    assert [renamed(key) for key in ("pool", "skip")] == [
+        "pool is called resnet.pool now", "skip is called began.skip now"
     ]  # fmt: skip
 
 

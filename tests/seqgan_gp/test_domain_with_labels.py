@@ -15,7 +15,8 @@ from gan_core.recipes.plan import settle
 from gan_core.recipes.published import RECIPES
 from gan_core.sample import Codes
 from seqgan_gp.corpus.corpus import prepare
-from seqgan_gp.domain import from_checkpoint, open_domain, report
+from seqgan_gp.domain import from_checkpoint, ids_of, open_domain
+from seqgan_gp.domain import report as as_table
 from seqgan_gp.settings import TEXT
 
 CPU = torch.device("cpu")
@@ -79,11 +80,11 @@ def test_batches_show_the_labels_of_their_lines(path):
     _, domain = opened(path)
     assert domain.labels.names == ("animal", "number", "tool")
     batch = domain.data.batch(np.arange(domain.data.num_examples), CPU, 0)
-    for line, y in zip(domain.texts([batch]), batch.y.tolist(), strict=True):
+    for line, y in zip(domain.samples.tokenizer.decode(ids_of([batch])), batch.y.tolist(), strict=True):
         assert set(line.split()[:3]) <= set(WORDS[domain.labels.names[y]])
     held = list(domain.data.held_out(20))
     assert sum(map(len, held)) == 20 and (held[0].x.sum(1) == 1).all() and held[0].x.max() == 1
-    for line, y in zip(domain.texts(held[:1]), held[0].y.tolist(), strict=True):
+    for line, y in zip(domain.samples.tokenizer.decode(ids_of(held[:1])), held[0].y.tolist(), strict=True):
         assert set(line.split()[:3]) <= set(WORDS[domain.labels.names[y]])
 
 
@@ -115,16 +116,16 @@ def test_an_evaluation_has_the_labels_beside_the_protocols(path):
     assert "labels/agreement" in domain.scores.scalars(evaluation) and "js-4/heldout" in domain.scores.scalars(
         evaluation
     )
-    assert "are what was asked for" in report(evaluation)
+    assert "are what was asked for" in as_table(evaluation)
     single = evaluation["heldout"] | {"labels": evaluation["labels"]}
-    assert "are what was asked for" in report(single) and "protocol heldout" in report(single)
+    assert "are what was asked for" in as_table(single) and "protocol heldout" in as_table(single)
 
 
 def test_exported_sentences_carry_their_labels_and_can_be_trained_on(path, tmp_path):
     _, domain = opened(path)
     asked = each_class(60, 3)
     samples = list(trained(domain).draw(60, asked))
-    for form in domain.formats:
+    for form in domain.samples.formats:
         domain.samples.export(samples, form, tmp_path / form)
     objects = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
     assert [domain.labels.names.index(o["label"]) for o in objects] == asked.tolist()
