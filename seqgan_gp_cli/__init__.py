@@ -18,13 +18,13 @@ from gan_core.recipes.plan import RENAMED
 from gan_core.runtime.progress import bars_by
 from gan_core.storage.sealed import FULL
 from gan_core.text import nearest, plain
+from seqgan_gp_cli.domains import DOMAINS, in_list
 from seqgan_gp_cli.flags import flag, key_of
 from seqgan_gp_cli.help import write_examples
 
+TRAIN = "train-"  # before the name of a domain: the command that trains it
 COMMANDS = {
-    "train-text": ("commands", "Train a generator of sentences, or of other lines of symbols."),
-    "train-image": ("commands", "Train a generator of images."),
-    "train-points": ("commands", "Train a generator of points in the plane, where everything can be seen."),
+    **{f"{TRAIN}{entry.kind.name}": ("commands", entry.summary) for entry in in_list()},
     "sample": ("sample", "Draw samples from a run."),
     "evaluate": ("evaluate", "Score a run, or a file of samples."),
     "recipes": ("show", "List the published recipes and their parts, or explain one."),
@@ -50,6 +50,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"seqgan_gp_cli.{COMMANDS[cmd_name][0]}")
+        if cmd_name.startswith(TRAIN):
+            return module.train_command(DOMAINS[cmd_name.removeprefix(TRAIN)])
         return getattr(module, cmd_name.replace("-", "_"))
 
     def resolve_command(

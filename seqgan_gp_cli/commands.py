@@ -7,39 +7,10 @@ from gan_core.errors import UsageError
 from gan_core.recipes.plan import Kind, fields_of
 from gan_core.recipes.published import RECIPES
 from gan_core.schedules.registry import KINDS
-from seqgan_gp_cli.domains import DOMAINS
+from seqgan_gp_cli.domains import Entry
 from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.help import FieldOption, TrainCommand
 from seqgan_gp_cli.options import EXAMPLE, NEWEST, click_options, read_file, read_schedules, variable
-
-EXAMPLES = {
-    "text": (
-        ("the built-in sentences, under five minutes on two CPU cores", "train-text"),
-        ("your own lines, for an hour", "train-text --data lines.txt --max-time 1h"),
-        ("another recipe with a part more", "train-text --recipe lsgan --add spectral"),
-        ("an option of a part of the recipe", "train-text --recipe began --began-gamma 0.7"),
-        ("pieces of words for symbols", "train-text --data lines.txt --tokenizer bpe --vocab-size 300"),
-        ("what a run would be, without training it", "train-text --preset paper --dry-run"),
-        ("go on with the newest run for more steps", "train-text --resume --steps 20000"),
-        ("the options of another recipe", "train-text --recipe began --help"),
-    ),
-    "image": (
-        ("the built-in images, under five minutes on two CPU cores", "train-image"),
-        ("your own folder of images at 32 pixels", "train-image --data pictures --size 32 --recipe wgan-gp"),
-        ("a generator that is told the class of the image", "train-image --recipe projection"),
-        ("a classifier from ten labels a class", "train-image --recipe sgan --labels-per-class 10"),
-        ("another penalty in place of the recipe's", "train-image --recipe wgan-gp --without gp --add lp"),
-        ("what a run would be, without training it", "train-image --recipe dcgan --preset paper --dry-run"),
-        ("go on with the newest run for more steps", "train-image --resume --steps 20000"),
-        ("the options of another recipe", "train-image --recipe began --help"),
-    ),
-    "points": (
-        ("eight Gaussians, in a minute on two CPU cores", "train-points"),
-        ("a weight that falls with the steps", "train-points --data moons --schedule gp-weight=cosine:10:0.1:2000"),
-        ("your own points, x and y in two columns", "train-points --data points.csv --recipe r3gan"),
-        ("go on with the newest run for more steps", "train-points --resume --steps 4000"),
-    ),
-}  # fmt: skip
 
 
 def run_options(kind: Kind) -> list[FieldOption]:
@@ -87,8 +58,9 @@ def run_options(kind: Kind) -> list[FieldOption]:
     ]  # fmt: skip
 
 
-def train_command(kind: Kind) -> TrainCommand:
+def train_command(entry: Entry) -> TrainCommand:
     """The training command of a domain."""
+    kind = entry.kind
     keys = {variable(key): key for key in fields_of(kind)}
 
     def callback(**values: Any) -> None:
@@ -104,7 +76,7 @@ def train_command(kind: Kind) -> TrainCommand:
         given |= scheduled
         if values["config"]:
             given = read_file(kind, values["config"]) | given
-        run_command(DOMAINS[kind.name], given, values["outdir"], values["name"], values["resume"], values["dry_run"])
+        run_command(entry, given, values["outdir"], values["name"], values["resume"], values["dry_run"])
 
     help = f"""Train a GAN on {kind.noun}.
 
@@ -112,7 +84,4 @@ def train_command(kind: Kind) -> TrainCommand:
     its options, losses, samples, scores and checkpoints. The values in brackets are those that the run has, and the
     parts are its parts: give --recipe, --preset, --add or --without beside --help to see those of another run."""
     params = [*run_options(kind), *click_options(kind)]
-    return TrainCommand(kind, params=params, callback=callback, help=help, examples=EXAMPLES[kind.name])
-
-
-train_text, train_image, train_points = (train_command(DOMAINS[name].kind) for name in ("text", "image", "points"))
+    return TrainCommand(kind, params=params, callback=callback, help=help, examples=entry.examples)

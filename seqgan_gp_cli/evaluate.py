@@ -9,12 +9,9 @@ from typing import Any
 import click
 
 from gan_core.errors import UsageError
+from seqgan_gp_cli.domains import Report, in_turn
 from seqgan_gp_cli.flags import flag
 from seqgan_gp_cli.help import Command
-
-PLAIN = "plain"
-IMAGE_FILES = (".npz", ".zip")
-POINT_FILES = (".npy", ".csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,94 +100,13 @@ def evaluate(target: str, as_json: bool, **options: Any) -> None:
     click.echo(json.dumps(report) if as_json else table(report))
 
 
-def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a target, and the table that shows it."""
-    from gan_core.training.run import run_folder
-
-    if target.suffix in POINT_FILES:
-        return score_points(target, request)
-    if not target.is_dir():
-        return (score_images if target.suffix in IMAGE_FILES else score_lines)(target, request)
-    if request.data is not None and not (run_folder(target) / "config.json").is_file():
-        return score_images(target, request)
+def score(target: Path, request: Request) -> tuple[Report, Callable[[Report], str]]:
+    """The report of a target, and the function that formats it for people. A folder without --data has to be a run."""
+    if request.data is not None or not target.is_dir():
+        for entry in in_turn():
+            if entry.samples(target):
+                return entry.score_samples(target, request)
     from seqgan_gp_cli.load import load
 
     loaded = load(str(target), request.ema, request.device, with_data=True)
-    scorers = {"text": score_text_run, "image": score_image_run, "points": score_point_run}
-    run_score = scorers[loaded.entry.kind.name]
-    return run_score(loaded, request), loaded.entry.report
-
-
-def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of sentences."""
-    from seqgan_gp.scores.protocols import PROTOCOLS
-
-    request.refuse("not for a run, whose lines have a form already", "seq_len", "bad_utf8")
-    request.refuse("for images", "backbone")
-    protocol = request.protocol or "heldout"
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"--protocol {protocol} is not for a run: choose from {', '.join(PROTOCOLS)}")
-    trained = loaded.trained(request.seed)
-    report = loaded.domain.scores.score(protocol, trained, request.num, request.data)
-    return report | loaded.domain.scores.score_labels(trained, request.num or 0)
-
-
-def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of images."""
-    from seqgan_gp_cli.domains import refuse_code
-
-    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
-    if request.backbone is None:
-        refuse_code(loaded.path, loaded.settings.backbone, None)
-    return loaded.domain.scores.score(
-        loaded.trained(request.seed), request.num or 0, request.backbone or "", request.data
-    )
-
-
-def score_point_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of points."""
-    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
-    request.refuse("for images", "backbone")
-    request.refuse("not for a run of points, which is scored by its own", "data")
-    return loaded.domain.scores.score(loaded.trained(request.seed), request.num or 0)
-
-
-def score_points(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a .npy or .csv file of points."""
-    from point_gan.domain import report, score_files
-
-    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
-    request.refuse("for images", "backbone")
-    request.refuse("for runs, and all points are scored", "num")
-    if request.data is None:
-        raise UsageError("--data is missing: name the real points to compare the samples with, such as 8gaussians")
-    return score_files(str(target), request.data), report
-
-
-def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a file of lines."""
-    from seqgan_gp.corpus.corpus import plain_rows
-    from seqgan_gp.scores.plain import plain_scorer
-    from seqgan_gp.scores.protocols import table
-
-    request.refuse("for images", "backbone")
-    request.refuse("for runs, and all lines of a file are scored", "num")
-    if request.protocol not in (None, PLAIN):
-        raise UsageError(f"--protocol {request.protocol} is not for a file: use plain, or give a run's folder")
-    if request.data is None:
-        raise UsageError("--data is missing: name the file of real lines to compare the samples with")
-    length, bad_utf8 = request.seq_len or 32, request.bad_utf8 or "error"
-    samples = plain_rows(str(target), length, bad_utf8=bad_utf8)
-    return plain_scorer(request.data, length, bad_utf8).score(samples), table
-
-
-def score_images(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a folder, .npz or .zip of images."""
-    from image_gan.domain import score_files
-    from image_gan.scores.report import table
-
-    request.refuse("for text", "protocol", "seq_len", "bad_utf8")
-    request.refuse("for runs, and all images are scored", "num")
-    if request.data is None:
-        raise UsageError("--data is missing: name the real images to compare the samples with")
-    return score_files(str(target), request.data, request.backbone or "auto"), table
+    return loaded.entry.score_run(loaded, request), loaded.entry.report

@@ -24,7 +24,7 @@ PROGRAM = "python cli.py"
 HELPS = {
     "help": ["--help"],
     **{command: [command, "--help"] for command in COMMANDS},
-    **{f"{command}-all": [command, "--help-all"] for command in ("train-text", "train-image", "train-points")},
+    **{f"{command}-all": [command, "--help-all"] for command in COMMANDS if command.startswith("train-")},
     "train-text-began": ["train-text", "--recipe", "began", "--add", "r1", "--help"],
     "train-image-dcgan-paper": ["train-image", "--help", "--recipe", "dcgan", "--preset", "paper"],
 }

@@ -1,67 +1,16 @@
-"""What the commands know of the domains: the only table of them. Nothing here imports torch before a run is opened."""
+"""What the config.json of a run says of its domain and its plan, checked as the input of a user is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gan_core.errors import CheckpointError, UsageError
 from gan_core.parts.fields import parse
-from gan_core.recipes.plan import Kind, Plan, fields_of, renamed
-from image_gan.settings import IMAGE
-from point_gan.settings import POINTS
-from seqgan_gp.settings import TEXT
-
-if TYPE_CHECKING:
-    from gan_core.domain import Domain
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A domain: its options, and what imports the module that has its functions."""
-
-    kind: Kind
-    module: Callable[[], Any]
-
-    def open(self, settings: Any) -> "Domain":
-        """The domain with its data."""
-        return self.module().open_domain(settings)
-
-    def from_checkpoint(self, settings: Any, folder: Path) -> "Domain":
-        """The domain without data, from what lies in a checkpoint."""
-        return self.module().from_checkpoint(settings, folder)
-
-    def report(self, evaluation: dict[str, Any]) -> str:
-        """An evaluation for people."""
-        return self.module().report(evaluation)
-
-
-def text() -> Any:
-    """The module of text."""
-    from seqgan_gp import domain
-
-    return domain
-
-
-def points() -> Any:
-    """The module of points."""
-    from point_gan import domain
-
-    return domain
-
-
-def image() -> Any:
-    """The module of images."""
-    from image_gan import domain
-
-    return domain
-
-
-DOMAINS = {"text": Entry(TEXT, text), "points": Entry(POINTS, points), "image": Entry(IMAGE, image)}
+from gan_core.recipes.plan import Plan, fields_of, renamed
+from seqgan_gp_cli.domains.base import DOMAINS, Entry
 
 
 def entry_of(config: dict[str, Any], path: Path) -> Entry:
-    """The domain of a run's config.
+    """The domain that a run's config names.
 
     Raises:
         CheckpointError: this version knows no such domain.
@@ -72,10 +21,10 @@ def entry_of(config: dict[str, Any], path: Path) -> Entry:
 
 
 def plan_of(config: dict[str, Any], path: Path) -> Plan:
-    """The plan that a run was made by. Its config.json is no more trusted than what a user types.
+    """The plan of a run, from its config.json, whose values are checked like those that a user types.
 
     Raises:
-        CheckpointError: its options are not this version's, or out of range.
+        CheckpointError: an option does not exist in this version, or its value is out of range.
     """
     from gan_core.recipes.build import make_parts
 
@@ -95,10 +44,12 @@ def plan_of(config: dict[str, Any], path: Path) -> Plan:
 
 
 def refuse_code(path: Path, named: str, given: str | None) -> None:
-    """Refuse a run that names a backbone of someone's code, which would be imported, unless the user gives it too.
+    """Refuse a run whose backbone is code that would be imported, unless the user names the same backbone.
+
+    named: the backbone in the config of the run at `path`. given: the user's --backbone, None without one.
 
     Raises:
-        CheckpointError: the run alone names it.
+        CheckpointError: only the run names it.
     """
     from image_gan.scores.backbones import runs_code
 
@@ -110,7 +61,7 @@ def check_form(config: dict[str, Any]) -> None:
     """Refuse a config.json whose values are not of the types that `make_config` writes.
 
     Raises:
-        UsageError: the message names the first of them.
+        UsageError: a value is of another type; the message names the first.
     """
     forms = {"recipe": str, "preset": str, "parts": list, "numbers": dict, "data": dict, "versions": dict}
     for key, form in forms.items():
