@@ -5,9 +5,9 @@
 The ring, the networks, the noise and the initial weights are those of the paper's appendix A: eight Gaussians of
 standard deviation 0.02 on a circle of radius 2; noise of 256 dimensions; a generator with two hidden layers of 128
 ReLUs; a critic that divides its input by 4 and has one hidden layer of 128 ReLUs; orthogonal weights, scaled by 0.8;
-Adam with beta1 0.5, one step of each player in turn; batches of 512, as in the authors' notebook. The learning rate falls
-linearly from 3e-3 to 0, where the paper holds it at 1e-4, so that a few thousand steps suffice, and the loss is the
-non-saturating one. Both recipes have all of this; they differ in --unroll alone.
+Adam with beta1 0.5, one step of each player in turn; batches of 512, as in the authors' notebook. The learning rate
+falls linearly from 3e-3 to 0, where the paper holds it at 1e-4, so that a few thousand steps suffice, and the loss is
+the non-saturating one. Both recipes have all of this; they differ in --unroll alone.
 
 Modes and quality are the metrics of `train-points`: a sample is of high quality if it lies within three standard
 deviations of a mode, and a mode is covered if at least a tenth of its even share of the samples lies that close to it.
