@@ -2,12 +2,16 @@
 
 import json
 import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 
 from experiments.labels import ROWS, measure, table
 from experiments.plain_classifier import plain_classifier
+from experiments.unrolled_ring import RING, main, score, summary
+from experiments.unrolled_ring import table as ring_table
 
 SCORES = {
     "classifier": {"accuracy": 0.905},
@@ -88,3 +92,35 @@ def test_a_run_that_is_there_is_read_and_no_other_of_a_like_name(tmp_path, monke
         report = measure("wgan-gp-acgan", ROWS["wgan-gp-acgan"], tmp_path, 0)
         assert report["labels"]["conditional"]["accuracy"] == 0.9
         monkeypatch.setattr(subprocess, "run", None)
+
+
+def test_modes_of_the_ring_are_counted_by_their_share_and_by_the_distance_of_samples():
+    x = np.repeat(RING.modes, 100, axis=0)
+    assert score(x)["modes"] == 8 and score(x)["high_quality"] == 1
+    assert score(x + np.array([0.061, 0]))["modes"] == 0 and score(x + np.array([0.059, 0]))["modes"] == 8
+    x[11:100], x[100:109] = RING.modes[7], 0
+    found = score(x)
+    assert found["modes"] == 8 and found["high_quality"] == pytest.approx(791 / 800)
+    x[9:100] = RING.modes[7]  # the first mode has 9 of 800 samples, less than a tenth of its share
+    assert score(x)["modes"] == 7
+
+
+def test_the_rings_table_says_what_was_measured():
+    shares = [[0.5, 0, 0, 0, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0, 0, 0, 0], [0, 0.9, 0, 0, 0, 0, 0, 0.001]]
+    history = [{"modes": n, "high_quality": 0.25 * n, "shares": s} for n, s in zip((1, 2, 1), shares, strict=True)]
+    report = {"recipe": "gan", "seed": 0, "steps": 2500, "seconds": 12.0, "history": history}
+    assert summary(report) == {"modes": 1, "high_quality": 0.25, "most": 2, "ever": 3, "seconds": 12}
+    better = report | {"history": [{"modes": 8, "high_quality": 0.5, "shares": [0.06] * 8}]}
+    lines = ring_table([report, better, report, better | {"recipe": "unrolled"}]).splitlines()
+    assert lines[2] == "| `gan` | 1, 8, 1 | 1 | 25% | 2 | 3 | 12 |" and "2,500 steps" in lines[-1]
+    assert lines[3] == "| `unrolled` | 8 | 8 | 50% | 8 | 8 | 12 |"
+
+
+def test_the_ring_writes_a_table_numbers_and_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["unrolled_ring", "--steps", "2", "--seeds", "1", "--outdir", str(tmp_path)])
+    main()
+    reports = json.loads((tmp_path / "results.json").read_text())
+    assert [(r["recipe"], [s["step"] for s in r["history"]]) for r in reports] == [
+        ("gan", [0, 1, 2]), ("unrolled", [0, 1, 2])
+    ]  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.md", "ring.png"}
