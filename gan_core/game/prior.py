@@ -72,7 +72,7 @@ class Prior:
                 rest = rest.rows(slice(batch_size, None))
 
     def _block(self, seed: int, index: int) -> Latent:
-        """Block `index` of BLOCK latents. Noise, labels and codes use separate generators and so are independent."""
+        """Block `index` of BLOCK latents. The noise is the same with and without labels or codes: generators differ."""
 
         def generator(purpose: str) -> torch.Generator:
             return torch.Generator().manual_seed(derive(seed, purpose, index))
