@@ -1,4 +1,4 @@
-"""The scores of label_scores.py, measured on what a run has learned."""
+"""Evaluation of labels and codes: computes the scores of label_scores.py for the networks of a run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from gan_core.sample import Sample, Verdict
 
 @dataclass(frozen=True)
 class Judge:
-    """What a domain brings: a held-out classifier, trained on the labels of real training examples.
+    """A domain's held-out classifier, trained on the labels of real training examples.
 
-    name: of the classifier. classify: a batch -> the classes (B,) that it finds. held_out: real test batches with their
-    true labels. classes: their names.
+    name: the classifier's name. classify: a batch -> the predicted classes (B,).
+    held_out: yields batches of real test examples with their true labels. classes: the names of the classes.
     """
 
     name: str
@@ -36,18 +36,18 @@ class Judge:
 
     @cached_property
     def of_real(self) -> tuple[np.ndarray, np.ndarray]:
-        """The true labels (N,) of the real examples, and the classes that it finds: no training changes them."""
+        """The true labels (N,) and the predicted classes (N,) of the real test examples, computed once."""
         pairs = [(np.asarray(batch.y), self.classify(batch)) for batch in self.held_out()]
         return joined(truth for truth, _ in pairs), joined(found for _, found in pairs)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What samples show of labels and codes.
+    """Generated samples, reduced to what the evaluation of labels and codes needs.
 
-    asked: the labels (N,) that were asked for, or None. arrays: (N, ...) each: `found`, the classes that a judge finds;
-    `code` and `head NAME`, where there are codes, what the samples come of and what the critic's heads say of them; and
-    what the caller keeps.
+    asked: the labels (N,) that the samples are conditioned on, or None.
+    arrays: (N, ...) each. `found`: the classes that a judge predicts. With codes also `code`, the samples' codes, and
+        `head NAME`, the outputs of the critic's heads. The caller may add more.
     """
 
     asked: np.ndarray | None
@@ -55,16 +55,16 @@ class Shown:
 
 
 def knows_labels(trained: Trained) -> bool:
-    """Whether a run has learnt anything of labels or codes that could be scored."""
+    """Whether a run uses labels or codes, so that their scores can be computed."""
     return bool(trained.prior.shares or trained.prior.codes or trained.has_head("class"))
 
 
 def show_labels(
     trained: Trained, judge: Judge | None, num: int, keep: Callable[[Sample], dict[str, np.ndarray]] | None = None
 ) -> Shown:
-    """What `num` samples show, of each class as many where labels are asked for; see `Trained.collect`.
+    """Generate `num` samples, equally many per class if the generator is conditional; see `Trained.collect`.
 
-    judge: None where the data has no labels to learn. keep: what else to make of each batch.
+    judge: None if the run's data has no labels. keep: computes further arrays from each batch.
     """
     asked = trained.each_class(num) if trained.prior.shares else None
 
@@ -81,9 +81,9 @@ def show_labels(
 
 
 def evaluate_labels(trained: Trained, judge: Judge | None, shown: Shown) -> Scores:
-    """The report of `label_scores.label_report`.
+    """Compute the report of `label_scores.label_report`.
 
-    judge: None where the data has no labels to learn: then what samples tell of their codes is all there is.
+    judge: None if the data has no labels; then the report contains only the information of samples about their codes.
     """
     codes = None if trained.prior.codes is None else {"bits": bounds(trained, shown)}
     if judge is None:
@@ -110,7 +110,7 @@ def evaluate_labels(trained: Trained, judge: Judge | None, shown: Shown) -> Scor
 
 
 def label_scalars(report: Scores) -> dict[str, float]:
-    """The scores of a report to plot against steps, by name."""
+    """The scores of a report that are plotted against steps, by name."""
     scalars = {}
     if "conditional" in report:
         scalars["labels/agreement"] = report["conditional"]["accuracy"]
@@ -123,19 +123,19 @@ def label_scalars(report: Scores) -> dict[str, float]:
 
 
 def joined(arrays: Iterable[Any]) -> np.ndarray:
-    """Arrays or tensors (B, ...) as one array."""
+    """Concatenate arrays or tensors (B, ...) into one array."""
     return np.concatenate([np.asarray(array) for array in arrays])
 
 
 def categories_in(heads: dict[str, torch.Tensor], categories: int) -> torch.Tensor:
-    """The values (B, C) of categorical codes that Q finds likeliest."""
+    """The most likely values (B, C) of the categorical codes under Q."""
     if "category" not in heads:
         return torch.empty(len(heads["level"]), 0, dtype=torch.int64)
     return heads["category"].unflatten(1, (-1, categories)).argmax(2)
 
 
 def bounds(trained: Trained, shown: Shown) -> dict[str, float]:
-    """InfoGAN's lower bounds, in bits, on what the samples tell of their codes."""
+    """InfoGAN's lower bounds, in bits, on the mutual information of samples and codes, by kind of code."""
     codes = trained.prior.codes
     assert codes is not None
     arrays = {name: torch.from_numpy(array) for name, array in shown.arrays.items()}

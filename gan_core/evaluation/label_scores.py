@@ -1,7 +1,7 @@
-"""What a run knows of labels and codes: whether samples are what was asked for, and what a critic's heads have learnt.
+"""Scores of labels and codes: agreement of samples with their labels, and the accuracy of a critic's heads.
 
-A held-out classifier, trained on real examples only, says what a sample shows. No share is given alone: beside it
-stand the share by chance, and where it can be had that of real examples.
+A held-out classifier, trained on real examples only, predicts the class of a sample. Every share is reported together
+with the share by chance and, if available, the share for real examples.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ import numpy as np
 
 from gan_core.text import plain
 
-PERMUTATIONS = 100  # of the codes, behind what a best matching scores by chance
-SHOWN = 12  # classes in a table: the worst ones where there are more
+PERMUTATIONS = 100  # random permutations of the codes that estimate a matching's accuracy by chance
+SHOWN = 12  # classes in a table; the worst ones if there are more
 
 Scores = dict[str, Any]
 
 
 def confusion(asked: np.ndarray, found: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """How often each label was found where each was asked for: (rows, columns) int64.
+    """The confusion matrix of labels asked for (rows) and labels found (columns): (rows, columns) int64 counts.
 
-    asked (N,), found (N,): pairs in which one is out of range, as unknown labels are, are left out.
+    asked (N,), found (N,): pairs with a label out of range, such as an unknown label, are ignored.
     """
     asked, found = np.asarray(asked, np.int64), np.asarray(found, np.int64)
     known = (asked >= 0) & (asked < rows) & (found >= 0) & (found < columns)
@@ -28,15 +28,15 @@ def confusion(asked: np.ndarray, found: np.ndarray, rows: int, columns: int) -> 
 
 
 def agreement(asked: np.ndarray, found: np.ndarray, names: Sequence[str]) -> Scores:
-    """How often what was found (N,) is what was asked for (N,), labels of the classes `names`, negative if unknown.
+    """The agreement of found labels (N,) with the labels asked for (N,); labels of the classes `names`, < 0 if unknown.
 
-    "num": pairs with both known; where there are none, each share is None.
-    "accuracy": the share of them that agree.
-    "per_class": the same of the pairs that asked for each class, by its name; None where none did.
-    "balanced": the mean of these shares, each class counting alike.
-    "chance": the accuracy of findings as frequent as these that do not depend on what was asked for, the sum over
-        classes of their share of what was asked times their share of what was found.
-    "constant": the accuracy of always finding the class that was asked for most.
+    "num": the number of pairs with both labels known; if 0, each share is None.
+    "accuracy": the share of these pairs that agree.
+    "per_class": for each class, by name, the accuracy on the pairs that ask for it; None if there are none.
+    "balanced": the unweighted mean of "per_class".
+    "chance": the expected accuracy of found labels with the same frequencies but independent of the labels asked for:
+        the sum over classes of (share among labels asked for) * (share among labels found).
+    "constant": the accuracy of always finding the class that is asked for most often.
     """
     table = confusion(asked, found, len(names), len(names))
     num, right = int(table.sum()), np.diag(table)
@@ -53,17 +53,17 @@ def agreement(asked: np.ndarray, found: np.ndarray, names: Sequence[str]) -> Sco
 
 
 def best_matching(table: np.ndarray) -> Scores:
-    """How well codes name classes that nobody told them of; table (K, M) counts how often code and class go together.
+    """How well codes that were learnt without labels correspond to classes, from the counts (K, M) of code and class.
 
-    "accuracy": the largest share of the counts that a one-to-one matching of codes to classes covers; some codes or
-        classes stay alone where K and M differ. "matching": its [code, class] pairs.
-    "chance": the mean of that accuracy over 100 random permutations of the codes, from a fixed seed: codes that know
-        nothing of the classes, of the same frequencies.
-    "majority": the share that is covered if each code names its most frequent class (purity), which rises with K.
-    "bits": the mutual information of the frequencies, plug-in, which is biased upward by about
-        (K - 1)(M - 1) / (2 num ln 2) (Miller 1955). "shared": the same over the mean of the two entropies, from 0 to 1;
-        0 where both are 0.
-    "num": the sum of the counts; where it is 0, each share is None.
+    "accuracy": the largest share of the counts that a one-to-one matching of codes and classes covers; if K and M
+        differ, some codes or classes are unmatched. "matching": its [code, class] pairs.
+    "chance": the mean of that accuracy over 100 random permutations of the codes, from a fixed seed: the accuracy of
+        codes with the same frequencies that are independent of the classes.
+    "majority": the share that is covered if each code is assigned its most frequent class (purity); it rises with K.
+    "bits": the plug-in estimate of the mutual information, which is biased upward by about
+        (K - 1)(M - 1) / (2 num ln 2) (Miller 1955). "shared": "bits" over the mean of the two entropies, from 0 to 1;
+        0 if both entropies are 0.
+    "num": the sum of the counts; if 0, each share is None.
     """
     num = int(table.sum())
     if not num:
@@ -84,14 +84,14 @@ def best_matching(table: np.ndarray) -> Scores:
 
 
 def matched(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and the columns of the one-to-one matching of (K, M) with the largest sum, min(K, M) of each."""
+    """The one-to-one matching with the largest sum of a table (K, M): its rows and columns, (min(K, M),) each."""
     from scipy.optimize import linear_sum_assignment
 
     return linear_sum_assignment(table, maximize=True)
 
 
 def matching_by_chance(table: np.ndarray) -> float:
-    """The "chance" of `best_matching`."""
+    """The value "chance" of `best_matching` for a table (K, M) of counts."""
     codes, classes = (np.repeat(np.arange(len(sums)), sums) for sums in (table.sum(1), table.sum(0)))
     rng = np.random.default_rng(0)
     shares = []
@@ -102,13 +102,13 @@ def matching_by_chance(table: np.ndarray) -> float:
 
 
 def entropy(counts: np.ndarray) -> float:
-    """The entropy in bits of the frequencies that counts (K,) are, their sum positive."""
+    """The entropy in bits of the distribution given by counts (K,) with a positive sum."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum()) + 0.0  # no negative zero
 
 
 def mutual_information(table: np.ndarray) -> float:
-    """In bits, of the joint frequencies that counts (K, M) are: sum of p(k, m) log2(p(k, m) / (p(k) p(m)))."""
+    """The mutual information in bits of counts (K, M): sum of p(k, m) log2(p(k, m) / (p(k) p(m)))."""
     joint = table / table.sum()
     independent = joint.sum(1, keepdims=True) * joint.sum(0)
     seen = table > 0
@@ -116,16 +116,16 @@ def mutual_information(table: np.ndarray) -> float:
 
 
 def classifier_scores(name: str, truth: np.ndarray, found: np.ndarray, names: Sequence[str]) -> Scores:
-    """Of a held-out classifier on real test examples (N,): what its findings on samples are worth."""
+    """The agreement of a held-out classifier with the true labels of real test examples (N,), with its name."""
     return {"name": name, **agreement(truth, found, names)}
 
 
 def critic_scores(truth: np.ndarray, found: np.ndarray, names: Sequence[str], categories: int = 0) -> Scores:
-    """Of a critic's class head on real test examples (N,), `found` the likeliest class of each.
+    """The error of a critic's class head on real test examples: true labels (N,) and most likely classes `found` (N,).
 
-    categories: 0 if the critic learnt the classes; how many it tells apart if it learnt them without labels. Then
-    there is a "matched_error", of the best one-to-one matching, and a "majority_error", of each category naming its
-    most frequent class, as CatGAN is scored (Springenberg 2016, section 4), beside the rest of `best_matching`.
+    categories: 0 if the head learnt from labels, else the number of categories that it learnt without labels. In that
+        case the scores are those of `best_matching`, with the "matched_error" of the best one-to-one matching and the
+        "majority_error" of assigning each category its most frequent class (Springenberg 2016, section 4, for CatGAN).
     """
     if not categories:
         scores = agreement(truth, found, names)
@@ -136,7 +136,7 @@ def critic_scores(truth: np.ndarray, found: np.ndarray, names: Sequence[str], ca
 
 
 def opposite(share: float | None) -> float | None:
-    """1 - share."""
+    """Return 1 - share; None for None."""
     return None if share is None else 1 - share
 
 
@@ -147,12 +147,11 @@ def code_scores(
     real: tuple[np.ndarray, np.ndarray] | None = None,
     bits: dict[str, float] | None = None,
 ) -> Scores:
-    """What categorical codes, of so many values each, have to do with the classes, one `best_matching` a code.
+    """How well each categorical code, of `categories` values, corresponds to the classes: a `best_matching` per code.
 
-    samples: the values (N, C) of samples' codes, and what a classifier finds the samples to be (N,).
-    real: the values (M, C) that Q reads off real test examples, and their labels (M,).
-    bits: of "category" codes and of "level" codes, the lower bound on what samples tell of them, see
-        `InfoMaximising.bounds`.
+    samples: the codes (N, C) of generated samples, and the classes (N,) that a classifier predicts for them.
+    real: the codes (M, C) that Q predicts for real test examples, and their labels (M,).
+    bits: the lower bounds of `InfoMaximising.bounds`, for the codes "category" and "level".
     """
     report: Scores = {"categories": categories}
     for name, pair in (("samples", samples), ("real", real)):
@@ -163,16 +162,16 @@ def code_scores(
 
 
 def label_report(**sections: Scores | None) -> Scores:
-    """The object under `labels` of an evaluation: of the sections those that there are.
+    """The object `labels` of an evaluation: the sections that are not None.
 
-    classifier: `classifier_scores`. conditional: the `agreement` of the labels that were asked for and what the
-    classifier finds in the samples. critic: `critic_scores`. codes: `code_scores`. Domains may add their own.
+    classifier: `classifier_scores`. conditional: the `agreement` of the labels asked for and the classes that the
+    classifier predicts for the samples. critic: `critic_scores`. codes: `code_scores`. Domains may add sections.
     """
     return {name: scores for name, scores in sections.items() if scores is not None}
 
 
 def table(report: Scores) -> str:
-    """A report for people: a paragraph a section, in sentences, and the classes one by one."""
+    """A report as text: one paragraph per section, with a table of the classes."""
     judge = report.get("classifier")
     parts = []
     if judge is not None:
@@ -191,7 +190,7 @@ def table(report: Scores) -> str:
 
 
 def conditional_table(scores: Scores, judge: Scores | None) -> str:
-    """How many samples are what was asked for, in all and of each class."""
+    """The share of samples that have the class asked for, in total and per class, as text."""
     head = (
         f"Conditional samples: {percent(scores['accuracy'])} of {scores['num']:,} are what was asked for "
         f"(chance {percent(scores['chance'])})"
@@ -202,7 +201,10 @@ def conditional_table(scores: Scores, judge: Scores | None) -> str:
 
 
 def class_rows(columns: dict[str, dict[str, float | None]]) -> list[str]:
-    """Lines of a table of shares of each class, by their column; the first column says which classes are worst."""
+    """The lines of a table of shares: a row per class, a column per title.
+
+    If there are more than SHOWN classes, only the worst by the first column are shown.
+    """
     first = next(iter(columns.values()))
     known = [name for name, share in first.items() if share is not None]
     shown = known if len(known) <= SHOWN else sorted(known, key=lambda name: first[name] or 0)[:SHOWN]
@@ -214,7 +216,7 @@ def class_rows(columns: dict[str, dict[str, float | None]]) -> list[str]:
 
 
 def critic_table(scores: Scores) -> str:
-    """How often a critic's class head is wrong."""
+    """The error of a critic's class head, as text."""
     on = f"of {scores['num']:,} real test examples"
     if "error" in scores:
         return (
@@ -231,7 +233,7 @@ def critic_table(scores: Scores) -> str:
 
 
 def code_table(scores: Scores) -> str:
-    """What each categorical code tells of the classes, and how much samples tell of all codes."""
+    """The correspondence of each categorical code with the classes, and the information about all codes, as text."""
     lines = []
     for key, what in (("samples", "samples, by the classifier"), ("real", "real test examples, as the critic reads")):
         for number, matching in enumerate(scores.get(key, ())):
@@ -245,7 +247,7 @@ def code_table(scores: Scores) -> str:
 
 
 def above_chance(matching: Scores) -> str:
-    """How well codes agree with classes, and how far that is from what chance gives."""
+    """The accuracy of a matching of codes and classes, next to chance, as text."""
     if not matching["num"]:
         return "nothing to compare"
     points = 100 * (matching["accuracy"] - matching["chance"])
@@ -254,12 +256,12 @@ def above_chance(matching: Scores) -> str:
 
 
 def information(matching: Scores) -> str:
-    """How much codes tell of classes."""
+    """The mutual information of codes and classes, as text."""
     if not matching["num"]:
         return "nothing to compare"
     return f"{matching['bits']:.2f} bits, {percent(matching['shared'])} of what there is to share"
 
 
 def percent(share: float | None) -> str:
-    """A share for people."""
+    """A share as a percentage, or "-" for None."""
     return "-" if share is None else f"{100 * share:.1f}%"

@@ -1,7 +1,7 @@
-"""Metrics that register themselves: one function in one file, with a name, a direction and what it is printed beside.
+"""The registry of metrics. A metric is one function in one file, registered by a decorator.
 
-A domain keeps a `Metrics` table and imports every module of its folder of metrics. What a metric returns then stands in
-`evaluate`, in its JSON under `scores`, in TensorBoard and in the curves.
+A domain has a `Metrics` table and imports every module of its folder of metrics. The value of a metric then appears in
+the output of `evaluate`, in its JSON under `scores`, in TensorBoard and in the curves.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,11 +15,12 @@ DIRECTIONS = ("lower", "higher")
 
 @dataclass(frozen=True)
 class Metric(Generic[F]):
-    """A number that says how good samples are.
+    """A score of the quality of samples.
 
-    name: of the metric, as it is printed. better: "lower" or "higher". beside: what else it is measured of, so that
-    its size can be judged, of the domain's own list, such as "floor" (real samples), "noise" or "chains".
-    function: what computes it; its arguments are the domain's.
+    name: the metric's name, as it is printed. better: the better direction, "lower" or "higher".
+    beside: reference values that are printed next to it, from the domain's list, such as "floor" (the score of real
+        samples), "noise" or "chains".
+    function: computes the metric; the domain defines its arguments.
     """
 
     name: str
@@ -34,9 +35,9 @@ class Metric(Generic[F]):
 
 
 class Metrics(Generic[F]):
-    """The metrics of a domain, by name, in the order of their registration.
+    """The metrics of a domain by name, in order of registration.
 
-    beside: what a metric of this domain may be printed beside.
+    beside: the names of the domain's reference values.
     """
 
     def __init__(self, beside: tuple[str, ...]) -> None:
@@ -47,7 +48,7 @@ class Metrics(Generic[F]):
         """A decorator that registers a function as the metric of that name.
 
         Raises:
-            ValueError: the name is taken, or the direction or what it is printed beside does not exist.
+            ValueError: the name is taken, or the direction or a reference value does not exist.
         """
         if name in self._found:
             raise ValueError(f"two metrics are called {name!r}")

@@ -1,1 +1,1 @@
-"""The rules of play: two players, what they start from, and what they learned."""
+"""The game of generator and critic: players, prior, rules, and the trained networks."""

@@ -1,4 +1,4 @@
-"""The game: two players, one critic step, one generator step. The same for every loss, penalty and domain."""
+"""The game of two players: a critic step and a generator step, the same for every loss, penalty and domain."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,12 @@ from gan_core.sample import Latent, Sample, Verdict
 class Rules:
     """The numbers of a game.
 
-    seed: of all its randomness. num_classes: of the data's labels, 0 where there are none.
-    critic_steps: before each of the generator's.
-    accumulate: micro-batches a step. Losses that compare samples within a batch (EBGAN's pulling-away term) see one
+    seed: the seed of all its random numbers.
+    num_classes: the number of classes in the data, 0 for unlabelled data.
+    critic_steps: critic steps before each generator step.
+    accumulate: micro-batches per step. Losses that compare samples within a batch (EBGAN's pulling-away term) see one
         micro-batch at a time.
-    patience: steps after which a measure of convergence that has not fallen halves the learning rates; 0 for never.
+    patience: steps after which the learning rates are halved if the measure of convergence has not fallen; 0: never.
     """
 
     seed: int = 0
@@ -38,15 +39,15 @@ class Rules:
 
 
 class Game:
-    """A generator against a critic, by a sum of losses and penalties.
+    """A generator and a critic that play against each other; their losses are sums of losses and penalties.
 
     parts: the losses and penalties; constraints belong to the players.
 
-    At the start of every step torch's default generators are seeded from (seed, player, step), and all that follows a
-    schedule is set to the step. Where `engine` compiles, a step's loss is one graph.
+    At the start of every step torch's default generators are seeded from (seed, player, step), and all numbers that
+    follow a schedule are set to their values at the step. If `engine` compiles, a step's loss is one graph.
 
     Raises:
-        UsageError: the parts cannot play together; the sentence names the remedy.
+        UsageError: the parts contradict each other; the sentence names the remedy.
     """
 
     def __init__(
@@ -66,24 +67,27 @@ class Game:
         self.needs_reals = any(loss.needs(rules.num_classes).reals for loss in self.losses)
         self.plateau = ReduceOnPlateau(rules.patience)
         self.step = 0
-        self._turn = 0  # critic steps since the generator's last
+        self._turn = 0  # critic steps since the last generator step
         refuse_critic(critic.net, self.losses, self.penalties, rules.num_classes)
         self._critic_gradients = engine.differentiated(critic.net, self._critic_terms, [generator.net])
         self._generator_gradients = engine.differentiated(generator.net, self._generator_terms, [critic.net])
 
     @property
     def parts(self) -> list[Part]:
-        """Every part that plays, losses first."""
+        """All parts of the game: losses, penalties, constraints."""
         constraints = dict.fromkeys([*self.critic.constraints, *self.generator.constraints])
         return [*self.losses, *self.penalties, *constraints]
 
     @property
     def critic_turns(self) -> int:
-        """The critic's steps so far."""
+        """The number of critic steps so far."""
         return self.step * self.rules.critic_steps + self._turn
 
     def critic_step(self, real: Sample) -> Terms:
-        """One step of the critic on real samples and as many generated ones."""
+        """One step of the critic, on real samples and the same number of generated samples.
+
+        Returns scalars by name: terms of the loss, values that penalties measured, readings of parts.
+        """
         turn = self.critic_turns
         self._set_to_step()
         reseed(self.rules.seed, "critic", turn)
@@ -106,7 +110,10 @@ class Game:
         return {**{f"critic/{name}": value for name, value in terms.items()}, **looked, **readings}
 
     def generator_step(self, batch_size: int, device: torch.device, real: Sample | None = None) -> Terms:
-        """One step of the generator, which ends the iteration; `real` where `needs_reals`."""
+        """One step of the generator, which ends the iteration; returns the terms of its loss by name.
+
+        real: real samples, required if `needs_reals`.
+        """
         self._set_to_step()
         reseed(self.rules.seed, "generator", self.step)
         put_back = remembered(self.generator.net, self.critic.net)
@@ -124,18 +131,21 @@ class Game:
         return {f"generator/{name}": value for name, value in terms.items()}
 
     def _set_to_step(self) -> None:
-        """Set networks, parts and optimisers to the step."""
+        """Set the scheduled numbers of parts, networks and optimisers to their values at the current step."""
         for part in self.parts:
             part.at_step(self.step)
         for player in (self.generator, self.critic):
             player.at_step(self.step, self.plateau.factor)
 
     def convergence(self) -> Tensor | None:
-        """A loss's measure of convergence, where one has it."""
+        """The measure of convergence of the first loss that has one, else None."""
         return next((m for loss in self.losses if (m := loss.convergence()) is not None), None)
 
     def _in_micro_batches(self, num: int, gradients: Callable[[slice], Pytree]) -> Pytree:
-        """What `gradients` gives for each micro-batch of a batch of `num` rows, merged; they add up in the network."""
+        """Call `gradients` for each micro-batch of a batch of `num` rows and merge the results.
+
+        The gradients accumulate in the network.
+        """
         each = num // self.rules.accumulate
         found = [gradients(slice(first, first + each)) for first in range(0, num, each)]
         return found[0] if len(found) == 1 else together(found)
@@ -173,7 +183,7 @@ class Game:
         return total, terms | {"total": total}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training needs besides the networks' weights and the seed."""
+        """The state that training needs besides the networks' weights and the seed."""
         return {
             "step": self.step,
             "generator": self.generator.state_dict(),
@@ -193,7 +203,7 @@ class Game:
 
 
 def told(verdict: Verdict) -> dict[str, Any]:
-    """What losses observe of a verdict, as a pytree."""
+    """The values of a verdict that `Loss.observe` may use, as a pytree."""
     labels = {"y": verdict.sample.y, "code": verdict.sample.code}
     known = {name: part for name, part in labels.items() if part is not None}
     return {"features": verdict.features, "heads": verdict.heads, "known": known}

@@ -13,7 +13,7 @@ def make_adam(parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2
 
 
 def make_rmsprop(parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2: float) -> Optimizer:
-    """RMSProp with torch's smoothing of 0.99, as WGAN has it. It has no use for Adam's betas."""
+    """RMSProp with torch's smoothing constant of 0.99, as in WGAN; beta1 and beta2 are ignored."""
     return RMSprop(parameters, lr=lr)
 
 

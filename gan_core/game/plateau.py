@@ -1,4 +1,4 @@
-"""Learning rates that are reduced on a plateau of a loss's measure of convergence."""
+"""Reduction of learning rates on a plateau of a loss's measure of convergence."""
 
 import math
 from typing import Any
@@ -10,8 +10,8 @@ from torch import Tensor
 class ReduceOnPlateau:
     """Halves a factor whenever a measure stops falling: BEGAN, Berthelot et al. 2017, arXiv 1703.10717, section 4.1.
 
-    The publication does not define a plateau. Here it is one where the mean of the measure over `patience` steps is not
-    below the lowest such mean so far. A patience of 0 leaves the factor at 1.
+    The publication does not define a plateau. Here, the measure is on a plateau if its mean over `patience` steps is
+    not below the lowest such mean so far. With a patience of 0 the factor stays 1.
     """
 
     def __init__(self, patience: int = 0) -> None:
@@ -20,7 +20,7 @@ class ReduceOnPlateau:
         self.total, self.count = torch.zeros(()), 0
 
     def watch(self, measure: Tensor | None) -> None:
-        """Take in the measure after a step. It is read from its device once in `patience` steps."""
+        """Add the measure after a step. Its mean is read from the device once in `patience` steps."""
         if measure is None or not self.patience:
             return
         self.total, self.count = self.total.to(measure.device) + measure, self.count + 1
@@ -32,7 +32,7 @@ class ReduceOnPlateau:
         self.total, self.count = torch.zeros(()), 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What resuming needs."""
+        """The state that a resumed run needs."""
         return {"factor": self.factor, "lowest": self.lowest, "total": self.total.cpu(), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A player: a network with its optimiser, its constraints and the running average of its weights."""
+"""A player: a network with its optimiser, its constraints, and the running average of its weights."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ from gan_core.schedules.base import Number, at
 class Player:
     """A network with its optimiser, its constraints and, if asked for, a running average of its weights.
 
-    ema: decay of the average, 0 for none. It starts faster, as min(ema, (1 + n) / (10 + n)) after n steps, so that a
-    short run's average is not its initialisation.
-    rates: the numbers of the optimiser that may follow a schedule: `lr`, `beta1`, `beta2`. Those left out stay as the
-    optimiser has them.
+    ema: decay of the average, 0 for no average. After n steps the decay is min(ema, (1 + n) / (10 + n)), so that the
+        average of a short run is not dominated by the initial weights.
+    rates: the optimiser's numbers that may follow a schedule: `lr`, `beta1`, `beta2`. Missing ones stay as the
+        optimiser has them.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Player:
 
     @property
     def best(self) -> nn.Module:
-        """The network to sample from: the average if there is one."""
+        """The network to sample from: the running average if there is one."""
         return self.net if self.average is None else self.average
 
     def at_step(self, step: int, factor: float = 1.0) -> None:
-        """Set the network, the optimiser's numbers and the average's decay for a generator step.
+        """Set the network's, the optimiser's and the average's scheduled numbers to their values at a generator step.
 
-        factor: of the learning rate.
+        factor: multiplies the learning rate.
         """
         at_step(self.net, step)
         self.decay = at(self.ema, step)
@@ -61,10 +61,12 @@ class Player:
                 group["betas"] = (now.get("beta1", beta1), now.get("beta2", beta2))
 
     def learn(self, micro_batches: int = 1) -> Terms:
-        """One step down the gradients that its network has, and the constraints' own; returns their norm.
+        """One optimiser step by the gradients in the network plus those of the constraints' costs.
 
-        Where that is not finite the step is not taken: weights, averages and optimiser stay as they were.
-        micro_batches: how many gradients were added up.
+        Returns the gradient norm and whether the step was skipped. If the norm is not finite, the step is skipped:
+        weights, average and optimiser do not change.
+
+        micro_batches: the number of micro-batches that the gradients are the sum of.
         """
         if micro_batches > 1:
             torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], micro_batches)
@@ -86,7 +88,7 @@ class Player:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the average towards the weights."""
+        """Update the running average with the current weights."""
         if self.average is None:
             return
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -95,7 +97,7 @@ class Player:
             mine.copy_(its)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is not in the networks' own weights."""
+        """The state that is not in the networks' weights."""
         return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

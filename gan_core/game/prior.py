@@ -1,4 +1,4 @@
-"""What the generator starts from: noise, and where a recipe wants them labels and codes."""
+"""The prior: the generator's input distribution of noise and, if a recipe has them, labels and codes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from gan_core.runtime.randomness import derive
 from gan_core.sample import Codes, Latent
 
 NOISES = ("normal", "uniform")
-BLOCK = 1024  # noise for sampling is drawn in blocks of this size, whatever the batch: sample i never depends on it
+BLOCK = 1024  # rows; sampling noise is drawn in blocks of this size, so that sample i does not depend on the batch size
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Noise of `size` dimensions, N(0, 1), or U[-1, 1] as BEGAN has it; with it labels and codes.
+    """The distribution of the generator's input: noise, labels and codes.
 
-    shares: of the classes, by which labels are drawn; () where the generator is not told of labels.
-    codes: those of the run, or None.
+    size: dimensions of the noise. noise: "normal" for N(0, 1), "uniform" for U[-1, 1] (as in BEGAN).
+    shares: the probability of each class, from which labels are drawn; () if the generator gets no labels.
+    codes: the latent codes, or None.
     """
 
     size: int
@@ -29,19 +30,19 @@ class Prior:
 
     @property
     def width(self) -> int:
-        """Columns of noise and code, beside each other."""
+        """The number of columns of noise and code together."""
         return self.size + (self.codes.width if self.codes else 0)
 
     @property
     def num_classes(self) -> int:
-        """Of the labels that the generator is told, 0 for none."""
+        """The number of classes of the generator's labels, 0 if it gets none."""
         return len(self.shares)
 
     def draw(self, num: int, device: torch.device | str = "cpu", like: Tensor | None = None) -> Latent:
-        """`num` of them from torch's default generators.
+        """Draw `num` latents from torch's default generators.
 
-        like: (num,) labels to take over where they are known, so that pairs of real and generated samples, and what
-            lies between the two of a pair, have one label.
+        like: (num,) labels to use where they are known, so that a real sample, the generated sample paired with it, and
+            their interpolates have the same label.
         """
         total = num * dist.size()
         rows = dist.own(total)
@@ -54,9 +55,9 @@ class Prior:
     def sequence(
         self, num: int, seed: int, batch_size: int, y: Tensor | None = None, code: Tensor | None = None
     ) -> Iterator[Latent]:
-        """Batches that add up to exactly `num`, on the CPU; of what is drawn row i depends on (seed, i) alone.
+        """Draw exactly `num` latents in batches, on the CPU; row i depends on (seed, i) only, not on the batch size.
 
-        y: (num,) labels, code: (num, C) codes, to take instead of drawing them.
+        y: (num,) labels to use instead of drawing them. code: (num, C) codes to use instead of drawing them.
         """
         rest = Latent(torch.empty(0, self.size))
         for first in range(0, num, BLOCK):
@@ -71,7 +72,7 @@ class Prior:
                 rest = rest.rows(slice(batch_size, None))
 
     def _block(self, seed: int, index: int) -> Latent:
-        """Labels and codes have generators of their own: the noise is the same with and without them."""
+        """Block `index` of BLOCK latents. The noise is the same with and without labels or codes: generators differ."""
 
         def generator(purpose: str) -> torch.Generator:
             return torch.Generator().manual_seed(derive(seed, purpose, index))

@@ -1,4 +1,4 @@
-"""Parts that cannot play together, refused when a game is built, in one sentence that names the remedy."""
+"""Checks that refuse combinations of parts that cannot be trained, with one sentence that names the remedy."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from gan_core.parts.base import Conditioning, Loss, Needs, Part, Penalty
 
 
 def refuse_parts(parts: Sequence[Part], labels: Labels) -> None:
-    """Refuse parts that contradict each other, or the labels of the data.
+    """Refuse parts that contradict each other or do not fit the labels of the data.
 
     Raises:
-        UsageError: one sentence that names the remedy.
-        DataError: a class has no example.
+        UsageError: the parts contradict each other or the labels; one sentence that names the remedy.
+        DataError: a class has no training example.
     """
     losses = [part for part in parts if isinstance(part, Loss)]
     ways = [part for part in parts if isinstance(part, Conditioning)]
@@ -117,10 +117,10 @@ def _refuse_conditioning(way: Conditioning, losses: Sequence[Loss], needs: dict[
 def refuse_critic(
     critic: nn.Module, losses: Sequence[Loss], penalties: Sequence[Penalty], num_classes: int = 0
 ) -> None:
-    """Refuse a critic that the parts cannot be played with.
+    """Refuse a critic that does not fit the losses and penalties.
 
     Raises:
-        UsageError: one sentence that names the remedy.
+        UsageError: the critic has batch norm or the wrong kind of score; one sentence that names the remedy.
     """
     if penalties and mixes_samples(critic):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""What a run has learned, to draw from and to ask."""
+"""The trained networks of a run: drawing samples, and reading the critic's heads."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -17,14 +17,17 @@ from gan_core.sample import Latent, Sample
 
 PICTURED = 64  # samples in a picture
 PICTURED_CLASSES = 16
-SWEPT = 10  # values of a continuous code in a picture, where no categorical code sets its width
-MOST_SWEPT = 20  # values of a categorical code in a picture
+SWEPT = 10  # values of a continuous code in a picture if there is no categorical code
+MOST_SWEPT = 20  # highest number of values of a categorical code in a picture
 SWEEPS = 3  # rows for each code
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Some samples to look at together: what they show, and in how many columns, None where that does not matter."""
+    """Samples that are shown together as one picture.
+
+    name: what the picture shows, "" for plain samples. num: the number of samples. columns: None for any number.
+    """
 
     name: str
     num: int
@@ -38,12 +41,15 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A generator with what it starts from, and its critic.
+    """A generator with its prior, and its critic.
 
-    While they are asked the networks are in evaluation mode; nothing is drawn from torch's default generators.
-    seed: sample i depends on it and i alone. critic: None where nobody will ask it. taught: whether its head `class`
-    learnt from labels.
-    between: called before each batch that `collect` draws; as often in every process. collected: called by `is_scorer`.
+    The networks run in evaluation mode. Nothing is drawn from torch's default generators.
+
+    critic: None if it is not needed.
+    seed: sample i depends on (seed, i) only.
+    taught: whether the critic's head `class` was trained on labels.
+    between: called before each batch of `collect`, equally often in every process.
+    collected: called by `is_scorer`.
     """
 
     generator: nn.Module
@@ -57,9 +63,10 @@ class Trained:
     collected: Callable[[], None] = nothing
 
     def draw(self, num: int, y: Tensor | None = None, code: Mapping[int, float] | None = None) -> Iterator[Sample]:
-        """Batches that add up to exactly `num` samples.
+        """Generate exactly `num` samples in batches.
 
-        y: (num,) the labels to ask for, else drawn. code: values of codes, by their number, else drawn.
+        y: (num,) labels to condition on; None: drawn from the prior.
+        code: values of codes, by the code's number; other codes are drawn from the prior.
         """
         latents = self.prior.sequence(num, self.seed, self.batch_size, y)
         return self.make(self._with_codes(latent, code or {}) for latent in latents)
@@ -67,12 +74,12 @@ class Trained:
     def collect(
         self, num: int, read: Callable[[Sample], dict[str, np.ndarray]], y: Tensor | None = None
     ) -> dict[str, np.ndarray]:
-        """What `read` makes of `num` samples, arrays (num, ...) by name, in order.
+        """Generate `num` samples, apply `read` to each batch, and return its arrays (num, ...) by name, in order.
 
-        Of several processes each draws and reads a share of the batches, which are those of one process. All must call
-        this alike; the first one has everything, the others {}.
+        With several processes this is a collective: each draws and reads a share of the batches, which are the same as
+        in a single process. Rank 0 gets all rows, the others get {}.
 
-        read: a batch -> arrays with a row for each of its samples.
+        read: a batch -> arrays by name, with one row per sample.
         """
         each = -(-num // (self.batch_size * dist.size()))
         latents = self.prior.sequence(num, self.seed, self.batch_size, y)
@@ -91,7 +98,7 @@ class Trained:
         return dist.rank() == 0
 
     def make(self, latents: Iterable[Latent]) -> Generator[Sample, None, None]:
-        """The samples that come of latents, batch by batch."""
+        """Generate the samples of given latents, batch by batch."""
         with evaluating(self.generator), torch.no_grad():
             for latent in latents:
                 yield Sample(self.generator(latent.to(self.device)), latent.y, latent.code)
@@ -101,7 +108,7 @@ class Trained:
         return self.critic is not None and name in self.critic.heads
 
     def heads(self, sample: Sample) -> dict[str, Tensor]:
-        """What the critic's heads say of a batch, on the CPU."""
+        """The outputs of the critic's heads for a batch, by name, on the CPU."""
         assert self.critic is not None
         y = None if sample.y is None else sample.y.to(self.device)
         with evaluating(self.critic), torch.no_grad():
@@ -109,13 +116,13 @@ class Trained:
         return {name: value.cpu() for name, value in heads.items()}
 
     def each_class(self, num: int) -> Tensor:
-        """Labels (num,) to ask for, class by class, of each as many, or one more of the first ones."""
+        """Labels (num,) in ascending order, with equally many of each class up to rounding."""
         return each_class(num, len(self.prior.shares))
 
     def pictures(self, num: int = PICTURED) -> Iterator[Picture]:
-        """What to look at while training: samples, class by class if there are classes; codes swept one by one.
+        """Pictures to look at during training: samples, sorted by class if there are classes, and a traversal of codes.
 
-        num: samples of a picture without classes; one with classes has an eighth as many of each.
+        num: samples in a picture without classes; a picture with classes has num / 8 samples of each.
         """
         shown = min(self.prior.num_classes, PICTURED_CLASSES)
         if shown:
@@ -127,7 +134,7 @@ class Trained:
             yield self.traversal()
 
     def traversal(self) -> Picture:
-        """One code swept along each row, everything else the same: a few rows for each code, categorical ones first."""
+        """A picture in which one code varies along each row and all else is fixed: SWEEPS rows for each code."""
         codes = self.prior.codes
         assert codes is not None
         columns = min(codes.categories, MOST_SWEPT) if codes.categorical else SWEPT
@@ -150,5 +157,5 @@ class Trained:
 
 
 def each_class(num: int, num_classes: int) -> Tensor:
-    """Labels (num,) in order, of each class as many, or one more of some."""
+    """Labels (num,) in ascending order, with equally many of each class up to rounding."""
     return torch.arange(num) * num_classes // num

@@ -1,1 +1,1 @@
-"""What the networks of all domains share."""
+"""Building blocks that the networks of all domains share."""

@@ -1,4 +1,4 @@
-"""Batch norm over the batch of all processes."""
+"""Batch norm over the rows of all processes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from gan_core.runtime.dist import size
 
 
 class Summed(torch.autograd.Function):
-    """The sum over all processes, and of its gradient too: each one's loss depends on the statistics of all."""
+    """The sum of a tensor over all processes. Its gradient is summed too: every loss depends on the statistics."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class Summed(torch.autograd.Function):
 
 
 class WholeBatch(_BatchNorm):
-    """Batch norm (Ioffe and Szegedy 2015) by the mean and the variance of the whole batch, of all processes."""
+    """Batch norm (Ioffe and Szegedy 2015) with the mean and the variance of the rows of all processes."""
 
     def forward(self, x: Tensor) -> Tensor:
         if size() == 1 or not self.training:
@@ -52,8 +52,8 @@ class WholeBatch(_BatchNorm):
 
 
 class BatchNorm1d(WholeBatch, nn.BatchNorm1d):
-    """For rows (B, C)."""
+    """Batch norm of rows (B, C) over all processes."""
 
 
 class BatchNorm2d(WholeBatch, nn.BatchNorm2d):
-    """For maps (B, C, H, W)."""
+    """Batch norm of feature maps (B, C, H, W) over all processes."""

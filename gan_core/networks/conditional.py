@@ -1,4 +1,4 @@
-"""Networks that are told labels: the generator's input row, and where labels enter a critic."""
+"""Conditional networks: the generator's input row, and the modules through which labels enter a critic."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,16 @@ from gan_core.sample import Latent
 
 
 def one_hot(y: Tensor, num_classes: int) -> Tensor:
-    """Labels (B,) as float rows (B, K); an unknown one, -1, is a row of zeros."""
+    """Labels (B,) as one-hot float rows (B, K); an unknown label, -1, gives a row of zeros."""
     return functional.one_hot(y.clamp(min=0), num_classes).float() * (y >= 0).unsqueeze(1)
 
 
 class Generator(nn.Module):
-    """A domain's network from rows (B, inputs) to x, fed with a latent: noise, code and label joined in a row.
+    """A generator: wraps a domain's network, rows (B, inputs) -> x, and feeds it noise, code and one-hot label.
 
-    num_classes: of the labels it is told, 0 for none. by_norm: the network takes labels as a second argument, by its
-    normalisation layers, and they are not in the row.
+    num_classes: the number of classes of its labels, 0 for none.
+    by_norm: the network takes labels as a second argument, for its conditional normalisation layers; then they are not
+        part of the row.
     """
 
     def __init__(self, net: nn.Module, num_classes: int = 0, by_norm: bool = False) -> None:
@@ -33,19 +34,19 @@ class Generator(nn.Module):
 
 
 class LabelEntry(nn.Module):
-    """Where labels enter a critic: nowhere, in this base class."""
+    """How labels enter a critic. This base class ignores them."""
 
     def enter(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What the trunk sees of x (B, C, ...)."""
+        """The trunk's input for x (B, C, ...) and labels y (B,)."""
         return x
 
     def bonus(self, features: Tensor, y: Tensor | None) -> Tensor | float:
-        """What is added to the score (B,)."""
+        """The term (B,) that is added to the score."""
         return 0.0
 
 
 class ConcatEntry(LabelEntry):
-    """Planes of the label behind the channels of x, at any rank."""
+    """Appends the one-hot label to the channels of x (B, C, ...), constant over all positions."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class ConcatEntry(LabelEntry):
 
 
 class ProjectionEntry(LabelEntry):
-    """The inner product of the features and the embedding of the label; 0 where that is unknown."""
+    """Adds the inner product of the features and the label's embedding to the score; 0 for an unknown label."""
 
     def __init__(self, num_classes: int, features: int) -> None:
         super().__init__()

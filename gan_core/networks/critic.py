@@ -1,4 +1,4 @@
-"""Critics: a trunk with heads, or an autoencoder whose score is an energy. And judge(), which asks them."""
+"""Critics (a trunk with heads, or an autoencoder with an energy as its score), and `judge`, which evaluates them."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,13 +14,13 @@ from gan_core.sample import Sample, Verdict
 Answer = tuple[Tensor, dict[str, Tensor]]  # features (B, F) and the heads
 Heads = dict[str, Tensor]
 
-# What the score of a critic may be, from its heads.
+# The kinds of score, as functions of the critic's heads.
 SCORES: dict[str, Callable[[Heads], Tensor]] = {
     "linear": lambda heads: heads["score"].squeeze(1),
     "class evidence": lambda heads: heads["class"].logsumexp(1),
     "class certainty": lambda heads: -entropy(heads["class"]),
 }
-ENERGIES = {"absolute error": 1, "squared error": 2}  # the score of an autoencoder: the power of its error
+ENERGIES = {"absolute error": 1, "squared error": 2}  # the kinds of an autoencoder's score: the power of its error
 BOUNDED = ("class certainty",)  # bounded scores: no penalty with a non-zero target norm can hold for them
 
 
@@ -31,9 +31,10 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 class Critic(nn.Module):
-    """A trunk, x -> (B, features), with linear heads, and a score (B,) for each sample.
+    """A trunk, x -> (B, features), with linear heads, and a score (B,).
 
-    score: what it is, of SCORES. labels: where the label of a sample enters.
+    heads: the heads' widths, by name. score: the kind of score, a key of SCORES or ENERGIES.
+    labels: how labels enter the critic; None: not at all.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Critic(nn.Module):
 
 
 class ScoringCritic(Critic):
-    """A critic whose score is a head of its own, or is made of the head `class`."""
+    """A critic whose score is the head `score` or a function of the head `class`, plus the term of `labels`."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class ScoringCritic(Critic):
 class AutoencoderCritic(Critic):
     """An autoencoder; its score is the reconstruction error of each sample, E(v) = scale * mean |v - D(v)|^power.
 
-    `scale` is the domain's: 1 gives the plain mean of BEGAN and EBGAN. The heads look at the encoding.
+    The domain sets `scale`; 1 gives the plain mean of BEGAN and EBGAN. The heads take the encoding (B, code) as input.
     """
 
     def __init__(
@@ -96,16 +97,16 @@ class AutoencoderCritic(Critic):
 
 
 def judge(critic: nn.Module, sample: Sample, gradient: bool = False) -> Verdict:
-    """Ask a critic about a sample; with `gradient`, also for the gradient of each score by its own sample.
+    """Evaluate a critic on a sample; with `gradient`, also compute the gradient of each score by its own sample.
 
-    The only place where a gradient is taken by hand. It can be differentiated again, and by torch.func.grad
-    the verdict and the gradient come out of one forward pass, which torch.compile takes as one graph.
+    No other function computes an input gradient. The gradient can be differentiated again. torch.func.grad returns
+    the verdict and the gradient from one forward pass, which torch.compile compiles into one graph.
     """
     if not gradient:
         features, heads = critic(sample.x, sample.y)
         return Verdict(sample, features, heads)
 
-    def total(x: Tensor) -> "tuple[Tensor, Answer]":  # quoted: torch.compile cannot evaluate it
+    def total(x: Tensor) -> "tuple[Tensor, Answer]":  # quoted: torch.compile cannot evaluate the annotation
         features, heads = critic(x, sample.y)
         return heads["score"].sum(), (features, heads)
 
@@ -116,10 +117,12 @@ def judge(critic: nn.Module, sample: Sample, gradient: bool = False) -> Verdict:
 def judge_both(
     critic: nn.Module, real: Sample, fake: Sample, gradients_of: frozenset[str] = frozenset()
 ) -> tuple[Verdict, Verdict]:
-    """Judge reals and fakes, in one call of the critic where that gives the same verdicts.
+    """Judge real and generated samples, in one call of the critic if that gives the same verdicts.
 
-    gradients_of: those of "real" and "fake" whose gradients are wanted too. A critic with batch norm sees the two
-    batches apart, as in its publications: joined, the statistics of one would leak into the other.
+    A critic with batch norm gets the two batches in separate calls, as in the publications: in a joined batch, the
+    statistics of one would leak into the other.
+
+    gradients_of: "real", "fake" or both; the verdicts that must include the gradient.
     """
     wanted = ["real" in gradients_of, "fake" in gradients_of]
     if wanted[0] != wanted[1] or mixes_samples(critic):
@@ -128,12 +131,15 @@ def judge_both(
 
 
 def mixes_samples(critic: nn.Module) -> bool:
-    """Whether a sample's score depends on the others of its batch, as batch norm makes it."""
+    """Whether a sample's score depends on the rest of its batch, which is so for a critic with batch norm."""
     return any(isinstance(module, _BatchNorm) for module in critic.modules())
 
 
 def whole(verdict: Verdict) -> Verdict:
-    """The verdict of the whole batch, for losses. Its `sample` has labels and codes, and of x only the length."""
+    """Gather the verdict of the whole batch from all processes, for losses.
+
+    With several processes, its `sample` has labels and codes; of x only the batch size is kept.
+    """
     if size() == 1:
         return verdict
     sample = verdict.sample

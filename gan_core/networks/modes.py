@@ -1,4 +1,4 @@
-"""States of a network that a step sets and restores: frozen, in evaluation mode, its buffers."""
+"""Temporary states of a network: frozen parameters, evaluation mode, saved buffers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from torch import nn
 
 
 def remembered(*nets: nn.Module) -> Callable[[], None]:
-    """A function that puts the buffers of networks back as they are now.
+    """Return a function that restores the networks' buffers to their current values.
 
-    Batch norm moves its statistics in every forward pass, in those of a step that is then not taken too.
+    Batch norm updates its statistics in every forward pass, even in a step that is then skipped.
     """
     buffers = [buffer for net in nets for buffer in net.buffers()]
     before = [buffer.clone() for buffer in buffers]
@@ -25,7 +25,7 @@ def remembered(*nets: nn.Module) -> Callable[[], None]:
 
 @contextmanager
 def frozen(net: nn.Module) -> Iterator[None]:
-    """Keep a network out of the other player's step: gradients pass through it and none stay in it."""
+    """Freeze a network during the other player's step: gradients flow through it, its parameters receive none."""
     learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)
@@ -38,7 +38,7 @@ def frozen(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and back."""
+    """Put a network into evaluation mode; restore its previous mode on exit."""
     was_training = net.training
     net.eval()
     try:

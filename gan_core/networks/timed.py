@@ -1,4 +1,4 @@
-"""Networks that change as training goes on."""
+"""Modules that depend on the training step."""
 
 from abc import abstractmethod
 
@@ -6,10 +6,10 @@ from torch import nn
 
 
 class Timed(nn.Module):
-    """A module that is told the step. What changes with it is a buffer, and a pure function of the step.
+    """A module with buffers that are pure functions of the generator step.
 
-    A buffer is filled in place, so a compiled step is not compiled again, and it lies in checkpoints: sampling from one
-    needs no step.
+    `at_step` fills the buffers in place, so that a compiled step is not recompiled. The buffers are saved in
+    checkpoints, so that sampling from a checkpoint does not need the step.
     """
 
     @abstractmethod
@@ -18,7 +18,7 @@ class Timed(nn.Module):
 
 
 def at_step(net: nn.Module, step: int) -> None:
-    """Tell every `Timed` module of a network the step."""
+    """Call `at_step` on every `Timed` module of a network."""
     for module in net.modules():
         if isinstance(module, Timed):
             module.at_step(step)

@@ -15,5 +15,5 @@ def weighted_layers(net: nn.Module) -> Iterator[Any]:
 
 
 def matrix(weight: Tensor, transposed: bool = False) -> Tensor:
-    """A weight as (out, everything else); a transposed convolution keeps `out` in its second dimension."""
+    """A weight as a matrix (out, everything else); a transposed convolution has `out` in its second dimension."""
     return (weight.transpose(0, 1) if transposed else weight).flatten(1)

@@ -1,1 +1,1 @@
-"""Fast forms of convolutions and activations. Skip them at first reading."""
+"""Fast implementations of convolutions and activations. Skip this package at first reading."""

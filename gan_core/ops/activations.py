@@ -1,8 +1,8 @@
-"""Activations in the form that costs a gradient penalty least.
+"""Activations that make a gradient penalty cheap.
 
-The second derivative of a ReLU is 0, but to autograd it is a tensor of zeros, with which it runs every layer below once
-more. A choice by comparison has no such derivative, and a compiler makes one loop of it and its neighbours. Uncompiled
-it is several passes over memory, which cost more than they save.
+The second derivative of a ReLU is 0, but autograd represents it by a tensor of zeros and backpropagates that through
+every layer below. `torch.where` has no such second derivative, and torch.compile fuses it with its neighbours. In eager
+mode it takes several passes over memory, which cost more than they save, so torch's own ReLU is used there.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def relu(x: Tensor) -> Tensor:
-    """max(0, x)."""
+    """Return max(0, x), elementwise."""
     return torch.where(x > 0, x, 0.0) if torch.compiler.is_compiling() else torch.relu(x)
 
 
@@ -22,7 +22,7 @@ class ReLU(nn.ReLU):
 
 
 class LeakyReLU(nn.LeakyReLU):
-    """x where it is positive, else slope * x."""
+    """x where x > 0, else negative_slope * x; never in place."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, x, self.negative_slope * x) if torch.compiler.is_compiling() else super().forward(x)

@@ -1,8 +1,9 @@
-"""Convolutions and means whose gradients can be differentiated again, as a gradient penalty does, for what they cost.
+"""Convolutions and 2x2 means with cheap second derivatives, which a gradient penalty needs.
 
-A convolution is linear in its input and in its weight. So both of its gradients are, each in what it is made of, and
-their gradients are the same three maps again. PyTorch computes them so the first time only: the second time it takes
-a weight's gradient as a convolution by a kernel as large as the maps, and sends zeros back through a mean.
+A convolution is bilinear in its input and its weight. Its gradients by the input and by the weight are bilinear too,
+and the gradients of those are the same three operations again. PyTorch uses these three for the first derivative only:
+for the second derivative it computes a weight gradient as a convolution with a kernel as large as the feature maps,
+and backpropagates zeros through a mean.
 """
 
 from typing import Any
@@ -14,16 +15,16 @@ from torch.nn import functional
 
 from gan_core.ops.precision import downcast
 
-Pair = tuple[int, ...]  # of two, as torch.nn has them
+Pair = tuple[int, ...]  # (height, width); torch.nn types strides and paddings this way
 
 
 def by_bias(g: Tensor, bias: Tensor) -> Tensor:
-    """The gradient by a bias (C,) of maps (B, C, H, W), summed as wide as the bias is."""
+    """The gradient by a bias (C,), given the gradient g (B, C, H, W) of the output; accumulated in the bias's dtype."""
     return g.sum((0, 2, 3), dtype=bias.dtype)
 
 
 class Convolved(Function):
-    """(x, weight, bias) -> the convolution; a bias, if any, is in no gradient but its own."""
+    """(x, weight, bias) -> the convolution. The bias (or None) affects no gradient but its own."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
@@ -44,13 +45,13 @@ class Convolved(Function):
 
 
 class ByInput(Function):
-    """(g, weight, bias) -> the convolution's gradient by its input: its transpose, which may have a bias too."""
+    """(g, weight, bias) -> the convolution's gradient by its input: a transposed convolution, bias optional."""
 
     @staticmethod
     def forward(
         g: Tensor, weight: Tensor, bias: Tensor | None, shape: torch.Size, stride: Pair, padding: Pair
     ) -> Tensor:
-        # An input of odd size ends in places that no output saw.
+        # With stride 2 the last row and column of an odd-sized input may contribute to no output.
         more = [
             n - (out - 1) * s + 2 * p - k
             for n, out, s, p, k in zip(shape[2:], g.shape[2:], stride, padding, weight.shape[2:], strict=True)
@@ -97,7 +98,7 @@ class ByWeight(Function):
 
 
 class Halved(Function):
-    """Maps (B, C, H, W) -> the means of their squares of 2x2, (B, C, H / 2, W / 2)."""
+    """Average pooling over 2x2 blocks: (B, C, H, W) -> (B, C, H / 2, W / 2)."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Halved(Function):
 
 
 class Spread(Function):
-    """The transpose of `Halved`: a quarter of each value in each place of a square."""
+    """The transpose of `Halved`: writes a quarter of each value to all four places of its 2x2 block."""
 
     @staticmethod
     def forward(g: Tensor) -> Tensor:
@@ -126,11 +127,11 @@ class Spread(Function):
         return Halved.apply(h)
 
 
-# Looked into by torch.compile, a Function has the wrong gradients where a gradient is taken inside of a gradient. So
-# it is told to look away: what it then compiles are the operations that the Function, asked as it is, carries out.
+# torch.compile computes wrong nested gradients if it traces into an autograd.Function. allow_in_graph keeps it from
+# doing so: it compiles the operations that the Function executes.
 @torch.compiler.allow_in_graph
 def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
-    """`Convolved`."""
+    """Apply `Convolved`, as one node for torch.compile."""
     return Convolved.apply(x, weight, bias, stride, padding)
 
 
@@ -138,25 +139,25 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padd
 def transposed(
     g: Tensor, weight: Tensor, bias: Tensor | None, shape: torch.Size, stride: Pair, padding: Pair
 ) -> Tensor:
-    """`ByInput`."""
+    """Apply `ByInput`, as one node for torch.compile."""
     return ByInput.apply(g, weight, bias, shape, stride, padding)
 
 
 @torch.compiler.allow_in_graph
 def halved(x: Tensor) -> Tensor:
-    """`Halved`."""
+    """Apply `Halved`, as one node for torch.compile."""
     return Halved.apply(x)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair) -> Tensor:
-    """As torch.nn.functional.conv2d of one group: x (B, C, H, W), weight (C', C, K, K'), bias (C',)."""
+    """torch.nn.functional.conv2d with one group: x (B, C, H, W), weight (C', C, K, K'), bias (C',)."""
     if not torch.compiler.is_compiling():
         return functional.conv2d(x, weight, bias, stride, padding)
     return convolved(*downcast(x, weight), bias, stride, padding)
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution of one group, of any stride."""
+    """A convolution with one group and any stride."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert isinstance(self.padding, tuple)
@@ -164,22 +165,22 @@ class Conv2d(nn.Conv2d):
 
 
 class Halve(nn.Module):
-    """Maps (B, C, H, W) -> the means of their squares of 2x2, (B, C, H / 2, W / 2)."""
+    """Average pooling over 2x2 blocks: (B, C, H, W) -> (B, C, H / 2, W / 2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return halved(x) if torch.compiler.is_compiling() else functional.avg_pool2d(x, 2)
 
 
 def over_squares(weight: Tensor) -> Tensor:
-    """The sum of a 3x3 kernel's four places in one of 4x4."""
+    """The sum of a 3x3 kernel's four shifts within a 4x4 kernel: (C', C, 3, 3) -> (C', C, 4, 4)."""
     rows = functional.pad(weight, (0, 0, 0, 1)) + functional.pad(weight, (0, 0, 1, 0))
     return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
 
 
 class HalvingConv2d(Conv2d):
-    """A 3x3 convolution and the means of its squares of 2x2, (B, C, H, W) -> (B, C', H / 2, W / 2).
+    """A 3x3 convolution followed by average pooling over 2x2 blocks: (B, C, H, W) -> (B, C', H / 2, W / 2).
 
-    As one 4x4 convolution of stride 2, the mean of four shifted ones: 16 products a mean instead of 36.
+    Both are computed as one 4x4 convolution of stride 2, which takes 16 products per output value instead of 36.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -187,9 +188,10 @@ class HalvingConv2d(Conv2d):
 
 
 class DoublingConv2d(Conv2d):
-    """A 3x3 convolution of a map doubled by nearest neighbours, (B, C, H, W) -> (B, C', 2 H, 2 W).
+    """Nearest-neighbour upsampling by 2 followed by a 3x3 convolution: (B, C, H, W) -> (B, C', 2 H, 2 W).
 
-    As one transposed 4x4 convolution of stride 2: 4 products a value instead of 9.
+    Both are computed as one transposed 4x4 convolution of stride 2, which takes 4 products per output value instead
+    of 9.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,16 +1,19 @@
-"""Casts between the precision of autocast and that of sums."""
+"""Casts between autocast's dtype for products and the wider dtype for sums."""
 
 import torch
 from torch import Tensor
 
 
 def upcast(x: Tensor) -> Tensor:
-    """At least float32: what autocast made narrow, scores and slopes are summed in."""
+    """Upcast to float32 (float64 stays), so that scores and gradient norms are not accumulated in bfloat16."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def downcast(*tensors: Tensor) -> list[Tensor]:
-    """In the type that autocast has for products, where it is on: backward it is off, and the types must agree."""
+    """Cast to autocast's dtype if autocast is on.
+
+    It is off during backward, where the dtypes of all operands must already agree.
+    """
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return list(tensors)

@@ -1,10 +1,10 @@
-"""Convolutions along sequences by fewer products, for compiled steps in float32.
+"""Winograd convolutions along sequences: fewer products, for compiled steps in float32.
 
-Four places of a convolution of width 5 are a product of polynomials turned around, which is settled by its values at
-eight points: 8 products instead of 20 (Toom and Cook; for networks Lavin and Gray 2016, arXiv 1509.09308, section 4.1).
-With V(n) the powers 0 to n - 1 of the points: y = V(4)' [(V(5) w) * (V(8)^-T x)].
+Four outputs of a width-5 convolution are a transposed polynomial product, determined by its values at eight points:
+8 products instead of 20 (Winograd's minimal filtering by the Toom-Cook algorithm; for networks Lavin and Gray 2016,
+arXiv 1509.09308, section 4.1). With V(n) the powers 0 to n - 1 of the points: y = V(4)' [(V(5) w) * (V(8)^-T x)].
 
-Rounding errors are 4 to 5 times those of a plain convolution, 1e-6 in float32. In bfloat16 they would be 2%.
+Rounding errors are 4 to 5 times those of a plain convolution: 1e-6 in float32. In bfloat16 they would be 2%.
 """
 
 from typing import Any
@@ -15,19 +15,19 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import pad
 
-TILE = 4  # places that are made from one set of products
+TILE = 4  # outputs that are computed from one set of products
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # and infinity
-WIDTHS = (3, 5)  # those of kernels, for which there are enough points
+WIDTHS = (3, 5)  # kernel widths for which there are enough points
 
 
 def powers(points: int, number: int) -> np.ndarray:
-    """The powers 0 to `number` - 1 of the first points, the last of them infinity."""
+    """The powers 0 to `number` - 1 of the first `points` points, the last of which is infinity: (points, number)."""
     finite = np.power.outer(np.array(POINTS[: points - 1]), np.arange(number))
     return np.vstack([finite, np.eye(number)[-1]])
 
 
 def matrices(width: int) -> tuple[list, list, list]:
-    """What is made of places, of a kernel and of products, for kernels of a width: (P, P), (P, width), (TILE, P)."""
+    """The transforms of inputs (P, P), of the kernel (P, width) and of products (TILE, P), for a kernel width."""
     points = TILE + width - 1
     of_places = np.linalg.inv(powers(points, points)).T
     return of_places.tolist(), powers(points, width).tolist(), powers(points, TILE).T.tolist()
@@ -37,9 +37,9 @@ MATRICES = {width: matrices(width) for width in WIDTHS}
 
 
 class Product(Function):
-    """(a, b) -> a b, for batches of matrices, each of them turned first where that is said.
+    """(a, b) -> a b, for batches of matrices; turn_a and turn_b transpose a or b first.
 
-    A gradient comes in the order in memory of what it is of, which that of a turned view does not.
+    Each gradient has the memory layout of its operand. The gradient of a transposed view would not.
     """
 
     @staticmethod
@@ -61,20 +61,19 @@ class Product(Function):
 
 @torch.compiler.allow_in_graph  # as in gan_core.ops.convolution
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """a b', by `Product`."""
+    """Return a b' for batches of matrices, by `Product`."""
     return Product.apply(a, b, False, True)
 
 
 def mixed(matrix: Tensor, parts: Tensor) -> Tensor:
-    """A matrix (Q, P) times parts (..., P, N) -> (..., Q, N), as sums that the compiler fuses with what is around."""
+    """A matrix (Q, P) times `parts` (..., P, N) -> (..., Q, N), as sums that the compiler fuses with its neighbours."""
     return (matrix.unsqueeze(-1) * parts.unsqueeze(-3)).sum(-2)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution along the columns of a map, as they lie in memory: channels of a place together, then columns.
+    """A "same" convolution along L of x (1, C, L, B) -> (1, C', L, B), for x in channels-last memory layout.
 
-    x: (1, C, L, B), B sequences as columns; weight: (C', C, K), K of `WIDTHS`; bias: (C',). The length is kept:
-        (1, C', L, B).
+    x: B sequences of length L, as columns. weight: (C', C, K) with K in `WIDTHS`. bias: (C',).
     """
     _, channels, length, batch = x.shape
     outputs, _, width = weight.shape

@@ -1,1 +1,1 @@
-"""What a run is the sum of: losses, penalties, constraints and conditionings."""
+"""The parts of a run: losses, penalties, constraints and conditionings."""

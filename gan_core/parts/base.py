@@ -1,8 +1,8 @@
-"""Parts: the losses, penalties, constraints and conditionings that a run is the sum of, and the one registry of them.
+"""The base classes of parts (losses, penalties, constraints, conditionings) and their registry.
 
-A part registers itself by being defined with a name, `class Hinge(Loss, name="hinge")`. Its annotated fields become
-options of a run (`hinge.margin`), with the help and the limits that `option` gives them. `catalogue` reads the options
-of the parts in this package from their source, so their arguments are literals.
+A class definition with a name registers a part: `class Hinge(Loss, name="hinge")`. Its annotated fields become options
+of a run (`hinge.margin`) with the help and the limits given to `option`. `catalogue` reads the options of the parts in
+this package from their source, so the arguments of `option` must be literals.
 """
 
 import dataclasses
@@ -26,7 +26,10 @@ REGISTRY: dict[str, type["Part"]] = {}
 
 @dataclass_transform(field_specifiers=(option, buffer), eq_default=False, kw_only_default=True)
 class Part(nn.Module):
-    """A named piece of a run. Its state, if any, lives in buffers and so in the checkpoint."""
+    """A named loss, penalty, constraint or conditioning of a run. Its state, if any, is in buffers, hence checkpointed.
+
+    schedules: the schedules of the fields that follow one, by field.
+    """
 
     name: ClassVar[str] = ""
     schedules: dict[str, Schedule] = dataclasses.field(init=False)  # by the names of the fields that follow them
@@ -38,7 +41,7 @@ class Part(nn.Module):
             if field.name in cls.__dict__:
                 delattr(cls, field.name)  # a default on the class would hide a buffer of that name
         if not name:
-            return  # an abstract kind of part
+            return  # an abstract base class
         if name in REGISTRY:
             raise ValueError(f"two parts are called {name!r}: {REGISTRY[name].__qualname__} and {cls.__qualname__}")
         cls.name = name
@@ -52,7 +55,7 @@ class Part(nn.Module):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A field that is set to a schedule becomes a buffer with its value, which a compiled step reads anew."""
+        """A field that is set to a schedule becomes a buffer with its current value, which compiled steps read."""
         if isinstance(value, Schedule):
             self.schedules[name] = value
             self.register_buffer(name, torch.tensor(value(0)), persistent=False)
@@ -60,35 +63,35 @@ class Part(nn.Module):
             super().__setattr__(name, value)
 
     def at_step(self, step: int) -> None:
-        """Set the fields that follow a schedule for a generator step, counted from 0."""
+        """Set the fields that follow a schedule to their values at a generator step, counted from 0."""
         for name, schedule in self.schedules.items():
             getattr(self, name).fill_(schedule(step))
 
     def check(self, labels: Labels) -> None:
-        """Refuse its own options where they do not fit each other or the labels of the data.
+        """Refuse options of this part that contradict each other or do not fit the labels of the data.
 
         Raises:
             UsageError: one sentence that names the remedy.
         """
         return None
 
-    meaning: ClassVar[Mapping[str, str]] = {}  # what is shown of this part while it trains, in words, by name
+    meaning: ClassVar[Mapping[str, str]] = {}  # the values that the terminal shows: name -> what it means
 
     def readings(self) -> dict[str, Tensor]:
-        """Scalars worth logging besides the loss, such as a controller's state."""
+        """Scalars to log besides the loss, such as a controller's state, by name."""
         return {}
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a loss or a conditioning must find when the game is built.
+    """The requirements of a loss or a conditioning on the networks and the data.
 
-    heads: auxiliary outputs of the critic, by name and width.
-    score: what the critic's score is, of `critic.SCORES`; "" where that does not matter.
-    reals: the generator's step must judge real samples too.
-    labels: of the training examples that must be labelled, "none", "some" or "all".
-    asks: the generator is told which label to make.
-    codes: the latent code that it is given besides the noise.
+    heads: additional heads of the critic, name -> width.
+    score: the kind of the critic's score, a key of `critic.SCORES` or `critic.ENERGIES`; "" for any kind.
+    reals: whether the generator's step must judge real samples too.
+    labels: how many of the training examples must be labelled: "none", "some" or "all".
+    asks: whether the generator is conditioned on labels.
+    codes: the latent codes that the generator gets besides the noise, or None.
     """
 
     heads: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -100,7 +103,7 @@ class Needs:
 
 
 class Loss(Part):
-    """An adversarial or auxiliary loss: both players' sides in one class. It sees verdicts only."""
+    """An adversarial or auxiliary loss, with the losses of both players. It is a function of verdicts only."""
 
     meaning: ClassVar[Mapping[str, str]] = {
         "real": "mean score of real samples, before any sigmoid",
@@ -108,63 +111,63 @@ class Loss(Part):
     }
 
     def needs(self, num_classes: int) -> Needs:
-        """What this loss requires of the critic and of the generator's step."""
+        """The requirements of this loss on the critic, the generator's step and the data."""
         return Needs()
 
     @abstractmethod
     def critic(self, real: Verdict, fake: Verdict) -> Tensor:
-        """What the critic minimises, a scalar."""
+        """The critic's loss, a scalar to minimise."""
 
     @abstractmethod
     def generator(self, real: Verdict | None, fake: Verdict) -> Tensor:
-        """What the generator minimises, a scalar. `real` is there if `needs` asked for reals."""
+        """The generator's loss, a scalar to minimise. `real` is None unless `needs` asks for `reals`."""
 
     def observe(self, real: Verdict, fake: Verdict) -> None:
-        """Update controller state, after the critic's step."""
+        """Update the state of a controller. Called after each critic step that was not skipped."""
         return None
 
     def headline(self, real: float, fake: float) -> dict[str, float]:
-        """What to show of the critic's mean scores, by the names in `meaning`."""
+        """The values to show on the terminal, given the critic's mean scores; the names are keys of `meaning`."""
         return {"real": real, "fake": fake}
 
-    converges: ClassVar[bool] = False  # whether it has a measure of convergence
+    converges: ClassVar[bool] = False  # whether `convergence` returns a measure
 
     def convergence(self) -> Tensor | None:
-        """A measure that falls as training converges, where the loss has one."""
+        """A scalar that falls as training converges, or None if the loss has no such measure."""
         return None
 
 
 class Penalty(Part):
-    """A cost of the critic's gradient norm at points of the penalty's own choosing."""
+    """A penalty on the norm of the critic's input gradient, at points that the penalty chooses."""
 
     every: int = option(1, "apply the penalty in every N-th critic step only, multiplied by N", low=1, metavar="N")
 
-    where: ClassVar[str] = ""  # "real" or "fake" where the gradient at those very samples is wanted, else ""
-    target: ClassVar[float | None] = None  # the gradient norm that it holds the critic to, from both sides
+    where: ClassVar[str] = ""  # "real" or "fake" if the penalty uses the gradient at exactly those samples, else ""
+    target: ClassVar[float | None] = None  # the gradient norm at which a two-sided penalty is zero, if not 0
 
     @abstractmethod
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
-        """The cost, a scalar, already weighted and scaled by `every`."""
+        """The penalty, a scalar that includes its weight and the factor `every`."""
 
     def measured(self, critic: nn.Module, real: Verdict, fake: Verdict) -> tuple[Tensor, dict[str, Tensor]]:
-        """The cost, and scalars worth logging of where it looked. A step that is one graph cannot keep them itself."""
+        """The penalty, and scalars to log by name. They are returned because a compiled step cannot store them."""
         return self(critic, real, fake), {}
 
 
 class Conditioning(Part):
-    """A way in which the critic sees the label of a sample. The generator is then told labels too."""
+    """A way to condition the critic on labels. The generator is then conditioned on labels too."""
 
     def needs(self, num_classes: int) -> Needs:
-        """What it requires: a label on every training example, unless it says otherwise."""
+        """The requirements of this conditioning; by default a label on every training example."""
         return Needs(score="", labels="all", asks=True)
 
     def inputs(self, num_classes: int) -> int:
-        """How many channels it adds to what the critic's trunk sees."""
+        """The number of channels that it adds to the input of the critic's trunk."""
         return 0
 
     @abstractmethod
     def entry(self, num_classes: int, features: int) -> Any:
-        """The module through which labels enter a critic of so many features: see `conditioning.LabelEntry`."""
+        """The `networks.conditional.LabelEntry` for a critic with `features` features."""
 
 
 class Constraint(Part):
@@ -172,18 +175,18 @@ class Constraint(Part):
 
     on: str = option("critic", "network whose weights are constrained", choices=("critic", "generator", "both"))
 
-    reparametrises: ClassVar[bool] = False  # replaces the weights by a function of others
+    reparametrises: ClassVar[bool] = False  # whether weights become functions of other parameters
 
     def attach(self, net: nn.Module) -> None:
-        """Prepare a network, once, when the game is built."""
+        """Prepare a network. Called once, when the game is built."""
         return None
 
     def enforce(self, net: nn.Module) -> None:
-        """Restore the condition, after each of the network's steps."""
+        """Restore the condition. Called after each step of the network."""
         return None
 
     def cost(self, net: nn.Module) -> Tensor | None:
-        """A term for the network's own loss, or None."""
+        """A term to add to the network's loss, or None."""
         return None
 
 

@@ -1,6 +1,6 @@
-"""What parts there are and which options they have, read from their source: help needs no torch.
+"""The catalogue of parts and their options, read from the source code, so that help texts need no torch.
 
-A file is parsed and never imported. `known` adds the parts that other modules have registered by then.
+Files are parsed and not imported. `known` adds the parts that imported modules outside this package have registered.
 """
 
 import ast
@@ -24,12 +24,12 @@ ROOT = "Part"  # the base of every kind of part
 
 @dataclass(frozen=True)
 class Entry:
-    """A class that was defined with a name, such as `class Hinge(Loss, name="hinge")`.
+    """A class that is defined with a name, such as `class Hinge(Loss, name="hinge")`.
 
-    kind: the name of its most general base but `Part`, such as "Loss".
+    kind: the name of its most general base class below `Part`, such as "Loss".
     module, qualname: where the class is defined.
     doc: its docstring, without indentation.
-    options: its options, inherited ones first, as `dataclasses.fields` has them.
+    options: its options, inherited ones first, in the order of `dataclasses.fields`.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Entry:
 
 
 def known() -> dict[str, Entry]:
-    """Every part by name: those of `gan_core.parts`, then those that other modules have registered."""
+    """All parts by name: those of `gan_core.parts`, then those that other imported modules have registered."""
     shipped = read("gan_core.parts")
     base = sys.modules.get("gan_core.parts.base")
     outside = {name: entry_of(part) for name, part in base.REGISTRY.items() if name not in shipped} if base else {}
@@ -70,11 +70,11 @@ def entry_of(kind: type) -> Entry:
 def read(package: str) -> Mapping[str, Entry]:
     """The named classes in the modules of a package, by name, in the order of modules and lines.
 
-    Bases are looked up within the package. Types, defaults and arguments of options must be literals, or names of
-    literals in the same module.
+    Base classes are looked up within the package. Types, defaults and arguments of options must be literals, or names
+    of literals in the same module.
 
     Raises:
-        ValueError: an option is written in another way; the message has its file and line.
+        ValueError: an argument of an option is not a literal; the message has its file and line.
     """
     imported, spec = sys.modules.get(package), importlib.util.find_spec(package)
     assert spec is not None
@@ -91,7 +91,10 @@ def read_folders(package: str, folders: tuple[str, ...]) -> Mapping[str, Entry]:
 
 @dataclass(frozen=True, eq=False)
 class Class:
-    """A class statement; `constants`: the literals that its module gives names to; `path`: for messages."""
+    """A class statement.
+
+    path: the file, for messages. constants: the literals that its module assigns to names.
+    """
 
     node: ast.ClassDef
     module: str
@@ -100,11 +103,11 @@ class Class:
 
     @property
     def name(self) -> str:
-        """The value of the keyword `name`, "" if there is none."""
+        """The value of the keyword argument `name` of the class statement, "" if there is none."""
         return next((self.value(word.value) for word in self.node.keywords if word.arg == "name"), "")
 
     def entry(self, classes: Sequence["Class"]) -> Entry:
-        """The entry of a named class; `classes` are all those of the package."""
+        """The entry of a named class; `classes` are all classes of the package."""
         line = self.line(classes)
         options: dict[str, dataclasses.Field] = {}
         for ancestor in reversed(line):
@@ -138,7 +141,7 @@ class Class:
             yield field
 
     def value(self, node: ast.expr) -> Any:
-        """What an expression is: a literal, or a name of one."""
+        """The value of an expression, which must be a literal or the name of a literal."""
         if isinstance(node, ast.Name) and node.id in self.constants:
             return self.constants[node.id]
         try:
@@ -147,7 +150,7 @@ class Class:
             raise self.unreadable(node) from None
 
     def unreadable(self, node: ast.expr) -> ValueError:
-        """The error about an expression that is no literal."""
+        """The error for an expression that is not a literal."""
         return ValueError(
             f"{self.path}:{node.lineno}: {ast.unparse(node)!r} must be a literal: help does not import it"
         )

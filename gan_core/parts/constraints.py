@@ -18,9 +18,8 @@ from gan_core.parts.fields import option
 class SpectralNorm(Constraint, name="spectral"):
     """Miyato et al. 2018, equation 8 and algorithm 1, arXiv 1802.05957: W / sigma(W), sigma = u^T W v.
 
-    u and v come from power iteration, once a step of the network, after it: reading, averaging or saving the
-    weights never moves them, and both forward passes of a penalty see the same weights. They are constants in
-    the gradient.
+    Power iteration updates u and v after each step of the network only. Reading, averaging or saving the weights does
+    not change them, and both forward passes of a penalty use the same weights. u and v are constants in the gradient.
     """
 
     iterations: int = option(1, "power iterations after each step of the network", low=1, metavar="N")
@@ -42,7 +41,7 @@ class SpectralNorm(Constraint, name="spectral"):
 
 
 class DividedBySigma(nn.Module):
-    """The parametrisation of `SpectralNorm`: a weight divided by its largest singular value, as u and v see it."""
+    """The parametrisation of `SpectralNorm`: W / (u^T W v), an estimate of W divided by its largest singular value."""
 
     u: Tensor
     v: Tensor
@@ -59,7 +58,7 @@ class DividedBySigma(nn.Module):
 
     @torch.no_grad()
     def iterate(self, weight: Tensor, times: int) -> None:
-        """Power iteration, in place."""
+        """Update u and v in place by `times` power iterations."""
         wide = matrix(weight, self.transposed)
         for _ in range(times):
             self.v.copy_(normalize(wide.T @ self.u, dim=0))
@@ -67,7 +66,7 @@ class DividedBySigma(nn.Module):
 
 
 class WeightNorm(Constraint, name="weight-norm"):
-    """Salimans and Kingma 2016, equation 2, arXiv 1602.07868: w = g v / ||v||, one g an output unit."""
+    """Salimans and Kingma 2016, equation 2, arXiv 1602.07868: w = g v / ||v||, one g per output unit."""
 
     reparametrises: ClassVar[bool] = True
 
@@ -77,9 +76,10 @@ class WeightNorm(Constraint, name="weight-norm"):
 
 
 class OrthonormalTerm(Constraint, name="orthonormal-term"):
-    """Brock et al. 2017, equation 2, arXiv 1609.07093: a term of the loss that draws weights to orthonormal ones.
+    """Brock et al. 2017, equation 2, arXiv 1609.07093: a term of the loss that pulls weights towards orthonormal ones.
 
-    weight * sum over layers of ||W W^T - I||_F^2, taken on the smaller side of W, where it can reach 0.
+    weight * sum over layers of ||W W^T - I||_F^2, or ||W^T W - I||_F^2 if W has more rows than columns, so that the
+    term can reach 0.
     """
 
     weight: float = option(1e-4, "weight of the term in the network's loss", low=0.0, varies=True)
@@ -94,9 +94,9 @@ class OrthonormalTerm(Constraint, name="orthonormal-term"):
 
 
 class OrthonormalProjection(Constraint, name="orthonormal-projection"):
-    """Weights set to the nearest orthonormal ones after each step: W = U S V^T becomes U V^T.
+    """Replaces weights by the nearest orthonormal ones after each step: W = U S V^T becomes U V^T.
 
-    The comparator of Miyato et al. 2018, section 4.1, arXiv 1802.05957, as a hard constraint.
+    Miyato et al. 2018, section 4.1, arXiv 1802.05957, compare spectral norm with it. Here it is a hard constraint.
     """
 
     def attach(self, net: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Fields of parts and settings that are options: their limits, their help, and how a value is read."""
+"""Options, declared as dataclass fields of parts, networks and settings: their limits, help and parsing."""
 
 import dataclasses
 import math
@@ -23,19 +23,20 @@ def option(
     section: str = "training",
     varies: bool = False,
 ) -> Any:
-    """A dataclass field that is also an option of a run.
+    """Declare a dataclass field that is also an option of a run.
 
-    help: a text that is understood alone; it writes another option as `key`, in backticks.
-    low, high: the inclusive limits of a number; above: an exclusive lower limit.
+    help: a text that is understood alone; it refers to another option as `key`, in backticks.
+    low, high: inclusive limits of a number. above: an exclusive lower limit.
+    choices: the allowed values of a string; () for any.
     section: the section of the help that lists a setting: "data", "networks", "training", "written" or "speed".
-    varies: whether a schedule may take the place of the number.
+    varies: whether the option also accepts a schedule.
     """
     limits = {"low": low, "high": high, "above": above, "choices": tuple(choices), "metavar": metavar, "varies": varies}
     return dataclasses.field(default=default, metadata={"help": help, "section": section, **limits})
 
 
 def buffer() -> Any:
-    """The declaration of a buffer, which `__post_init__` registers; it is no option."""
+    """Declare a buffer, which `__post_init__` must register. It is not an option."""
     return dataclasses.field(init=False)
 
 
@@ -45,10 +46,10 @@ def options_of(kind: Any) -> list[dataclasses.Field]:
 
 
 def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
-    """The value of an option, as text or as a value of TOML or JSON, in the type of the option.
+    """Convert a text or a value of TOML or JSON to the option's type, and check its limits.
 
     Raises:
-        UsageError: it is not of the option's type or not within its limits.
+        UsageError: the value does not have the option's type or is not within its limits.
     """
     limits = option.metadata
     if option.type is bool:
@@ -79,10 +80,10 @@ def parse(key: str, option: dataclasses.Field, raw: Any) -> Any:
 
 
 def parse_schedule(key: str, option: dataclasses.Field, raw: Any) -> Schedule:
-    """A schedule for an option, whose values are all within its limits.
+    """Parse a schedule for an option, and check that its values are within the option's limits.
 
     Raises:
-        UsageError: the option takes no schedule, or it is none, or it has a value out of range.
+        UsageError: the option does not accept a schedule, the text is not one, or a value is out of range.
     """
     if not option.metadata["varies"]:
         raise UsageError(f"{named(key)} cannot follow a schedule: give one value")

@@ -1,6 +1,6 @@
-"""Losses over labels and codes, which ask the critic for heads. D, x, G and E are as in losses.py; y are labels.
+"""Losses on labels and codes, which add heads to the critic. D, x, G and E are as in losses.py; y are labels.
 
-p(y | v) is the softmax of the head `class`. Where a sample has no label, -1, no term looks for one.
+p(y | v) is the softmax of the head `class`. Terms that need a label ignore samples without one (label -1).
 """
 
 import math
@@ -18,11 +18,11 @@ from gan_core.parts.base import Loss, Needs
 from gan_core.parts.fields import buffer, option
 from gan_core.sample import Codes, Verdict
 
-LEAST_LOG_STD = math.log(1e-3)  # of Q over a continuous code: without it a code that is found exactly is worth infinity
+LEAST_LOG_STD = math.log(1e-3)  # floor on log std: otherwise an exactly predicted code has infinite likelihood
 
 
 def class_loss(verdict: Verdict) -> Tensor:
-    """Mean of -log p(y | v) over the samples that have a label; 0, and no gradient, where none has."""
+    """Mean of -log p(y | v) over the labelled samples; 0, with zero gradient, if no sample is labelled."""
     y = verdict.sample.y
     assert y is not None
     total = cross_entropy(verdict.heads["class"], y, ignore_index=-1, reduction="sum")
@@ -30,18 +30,19 @@ def class_loss(verdict: Verdict) -> Tensor:
 
 
 def accuracy(verdict: Verdict) -> Tensor:
-    """The share of the labelled samples that the head `class` is right about; 0 where none is labelled."""
+    """The share of the labelled samples that the head `class` classifies correctly; 0 if no sample is labelled."""
     y = verdict.sample.y
     assert y is not None
     return (verdict.heads["class"].argmax(1) == y).sum() / (y >= 0).sum().clamp(min=1)
 
 
 class AuxiliaryClassifier(Loss, name="acgan"):
-    """ACGAN: Odena et al. 2017, equations 2 and 3, arXiv 1610.09585; it stands beside an adversarial loss L_S.
+    """ACGAN: Odena et al. 2017, equations 2 and 3, arXiv 1610.09585; used together with an adversarial loss L_S.
 
-    L_C = E log p(y | x) + E log p(y | G(z, y)); the critic maximises L_S + L_C, the generator L_C - L_S. So here
+    L_C = E log p(y | x) + E log p(y | G(z, y)); the critic maximises L_S + L_C, the generator L_C - L_S. Hence
     critic: real_weight E -log p(y | x) + fake_weight E -log p(y | G);  generator: generator_weight E -log p(y | G).
-    WGAN-GP's code (Gulrajani et al. 2017, gan_cifar_resnet.py) has 1 on real, 0 on generated, 0.1 in the generator.
+    WGAN-GP's code (Gulrajani et al. 2017, gan_cifar_resnet.py) has weights 1 on real, 0 on generated samples in the
+    critic's loss, and 0.1 in the generator's.
     """
 
     real_weight: float = option(
@@ -84,12 +85,12 @@ class AuxiliaryClassifier(Loss, name="acgan"):
 
 
 class SemiSupervised(Loss, name="sgan"):
-    """Salimans et al. 2016, section 5, arXiv 1606.03498: K classes and "generated", its logit fixed at 0.
+    """Salimans et al. 2016, section 5, arXiv 1606.03498: K classes and the class "generated" with its logit fixed at 0.
 
     With l the K logits, Z(v) = sum over k of exp l_k(v) and D(v) = Z / (Z + 1), the score is log Z, the logit of D.
     critic: supervised E -log p(y | x) over labelled x + unsupervised (E softplus(-log Z(x)) + E softplus(log Z(G)));
     generator: || E f(x) - E f(G) ||^2, feature matching (section 3.1), f the trunk's features.
-    The authors' code takes 1/2 as the weight of the unsupervised terms where the paper has none.
+    The authors' code weights the unsupervised terms by 1/2; the paper has no weight.
     """
 
     supervised: float = option(
@@ -128,10 +129,10 @@ class SemiSupervised(Loss, name="sgan"):
 
 
 class Categorical(Loss, name="catgan"):
-    """CatGAN: Springenberg 2016, equations 7 to 9, arXiv 1511.06390: certain about real samples, evenly over K classes.
+    """CatGAN: Springenberg 2016, equations 7 to 9, arXiv 1511.06390: certain classes for real samples, in equal shares.
 
-    H[p(y | v)] is the entropy of one sample's classes, H_v[p(y)] that of their mean over a batch; the score is
-    -H[p(y | v)], from -log K to 0.
+    H[p(y | v)] is the entropy of a sample's class distribution over K classes, H_v[p(y)] the entropy of the mean
+    distribution of a batch; the score is -H[p(y | v)], from -log K to 0.
     critic: -H_x[p(y)] + E H[p(y | x)] - E H[p(y | G)] + supervised E -log p(y | x) over labelled x;
     generator: -H_G[p(y)] + E H[p(y | G)].
     """
@@ -184,12 +185,13 @@ def marginal_entropy(logits: Tensor) -> Tensor:
 
 
 class InfoMaximising(Loss, name="infogan"):
-    """InfoGAN: Chen et al. 2016, equations 5 and 6, arXiv 1606.03657; it stands beside an adversarial loss.
+    """InfoGAN: Chen et al. 2016, equations 5 and 6, arXiv 1606.03657; used together with an adversarial loss.
 
-    Both players maximise L_I = E log Q(c | G(z, c)) + H(c), a lower bound on I(c; G(z, c)), of which the entropy H(c)
-    is constant; Q is heads on the critic's trunk. critic and generator: category_weight times the sum over categorical
-    codes of E -log Q(c | G), plus level_weight times that over continuous ones, where Q is N(mean, 1) as in the
-    authors' code for MNIST, or N(mean, std^2) with std = max(e^s, 1e-3), s a head (appendix C).
+    Both players maximise L_I = E log Q(c | G(z, c)) + H(c), a lower bound on I(c; G(z, c)). The entropy H(c) is
+    constant; Q is made of heads on the critic's trunk.
+    critic and generator: category_weight times the sum over categorical codes of E -log Q(c | G), plus level_weight
+    times the same sum over continuous codes. For these Q is N(mean, 1), as in the authors' code for MNIST, or
+    N(mean, std^2) with std = max(e^s, 1e-3) and s a head (appendix C).
     """
 
     categorical: int = option(1, "number of categorical codes", low=0, high=100, metavar="N")
@@ -214,7 +216,7 @@ class InfoMaximising(Loss, name="infogan"):
 
     @property
     def codes(self) -> Codes:
-        """The latent code that it is about."""
+        """The latent codes of this loss."""
         return Codes(self.categorical, self.categories, self.continuous)
 
     def check(self, labels: Labels) -> None:
@@ -259,9 +261,10 @@ class InfoMaximising(Loss, name="infogan"):
         self.category_bits, self.level_bits = self.bounds(fake)
 
     def bounds(self, fake: Verdict) -> tuple[Tensor, Tensor]:
-        """L_I in bits: of the categorical codes, and of the continuous ones.
+        """L_I in bits, of the categorical and of the continuous codes.
 
-        For a Q of fixed spread, that of the batch's errors stands in for 1: a lower bound too, and a closer one.
+        If Q's standard deviation is fixed at 1, the bound uses the standard deviation of the batch's errors instead,
+        which gives a tighter lower bound.
         """
         category = self.categorical * math.log(self.categories) - self.category_loss(fake)
         level = self.continuous * math.log(2) - self.level_loss(fake)

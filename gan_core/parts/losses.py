@@ -1,6 +1,6 @@
-"""Losses. D is the critic's score before any sigmoid; x are real, G are generated; E is the batch mean.
+"""Losses. D is the critic's score before any sigmoid, x real samples, G generated samples, E the batch mean.
 
-Every class gives both sides as they are minimised, under the numbers of the publication's equations.
+Every docstring cites the publication's equations and gives both losses, to be minimised.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class NonSaturating(Loss, name="nonsaturating"):
 
 
 class Minimax(Loss, name="minimax"):
-    """Goodfellow et al. 2014, equation 1, arXiv 1406.2661: both players share one value.
+    """Goodfellow et al. 2014, equation 1, arXiv 1406.2661: both players share one value function.
 
     critic: E softplus(-D(x)) + E softplus(D(G));  generator: E log(1 - sigmoid D(G)) = -E softplus(D(G)).
     """
@@ -74,7 +74,7 @@ class Hinge(Loss, name="hinge"):
 class Wasserstein(Loss, name="wasserstein"):
     """Arjovsky et al. 2017, equation 2 and algorithm 1, arXiv 1701.07875.
 
-    critic: E D(G) - E D(x), minus the estimate of the distance;  generator: -E D(G).
+    critic: E D(G) - E D(x), the negative estimate of the distance;  generator: -E D(G).
     """
 
     meaning: ClassVar[Mapping[str, str]] = {

@@ -1,6 +1,6 @@
-"""Gradient penalties: WHERE the critic's gradient is taken, times the PRICE of its norm there.
+"""Gradient penalties. Each defines the points at which the critic's gradient is taken (`look`) and its cost (`price`).
 
-The gradient norm is that of d D(x_i) / d x_i over everything but the batch, one per sample, at any rank.
+The gradient norm is the norm of d D(x_i) / d x_i over all dimensions but the batch's: one per sample.
 """
 
 from abc import abstractmethod
@@ -24,14 +24,14 @@ def squared_gradient_norms(gradient: Tensor) -> Tensor:
 
 
 def gradient_norms(gradient: Tensor) -> Tensor:
-    """Norms per sample, (B, ...) -> (B,). Where a gradient is 0 the norm's own gradient is taken as 0, not NaN."""
+    """Norms per sample, (B, ...) -> (B,). At a zero gradient, the derivative of the norm is 0 instead of NaN."""
     squared = squared_gradient_norms(gradient)
     flat = squared == 0
     return torch.where(flat, 0.0, torch.where(flat, 1.0, squared).sqrt())
 
 
 class NormPenalty(Penalty):
-    """weight * E price(gradient at the chosen points)."""
+    """The mean price of the critic's gradient at chosen points: weight * E price(gradient)."""
 
     weight: float = option(10.0, "weight of the penalty (the paper's lambda)", low=0.0, varies=True)
     meaning: ClassVar[Mapping[str, str]] = {
@@ -40,11 +40,11 @@ class NormPenalty(Penalty):
 
     @abstractmethod
     def look(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
-        """The critic's gradient (B, ...) at the points of this penalty."""
+        """The critic's gradient (B, ...) at the points that this penalty chooses."""
 
     @abstractmethod
     def price(self, gradient: Tensor) -> Tensor:
-        """The price of each sample's gradient: (B, ...) -> (B,)."""
+        """The cost of each sample's gradient: (B, ...) -> (B,)."""
 
     def forward(self, critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
         return self.measured(critic, real, fake)[0]
@@ -56,31 +56,31 @@ class NormPenalty(Penalty):
 
 
 def two_sided(gradient: Tensor) -> Tensor:
-    """(||gradient|| - 1)^2."""
+    """The two-sided cost (||gradient|| - 1)^2: (B, ...) -> (B,)."""
     return (gradient_norms(gradient) - 1).square()
 
 
 def one_sided(gradient: Tensor) -> Tensor:
-    """max(0, ||gradient|| - 1)^2."""
+    """The one-sided cost max(0, ||gradient|| - 1)^2: (B, ...) -> (B,)."""
     return torch.relu(gradient_norms(gradient) - 1).square()
 
 
 def gradient_at(critic: nn.Module, sample: Sample) -> Tensor:
-    """The critic's gradient at a sample of its own."""
+    """The critic's gradient at a sample, by a forward pass of its own: (B, ...)."""
     gradient = judge(critic, sample, gradient=True).gradient
     assert gradient is not None
     return gradient
 
 
 def at_interpolates(critic: nn.Module, real: Verdict, fake: Verdict) -> Tensor:
-    """At e x + (1 - e) G with e ~ U[0, 1], one e per sample: Gulrajani et al. 2017, algorithm 1."""
+    """The critic's gradient at e x + (1 - e) G, e ~ U[0, 1] per sample: Gulrajani et al. 2017, algorithm 1."""
     x, g = real.sample.x, fake.sample.x
     e = drawn(torch.rand, len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
     return gradient_at(critic, real.sample.at(g + e * (x - g)))
 
 
 def at_verdict(critic: nn.Module, verdict: Verdict) -> Tensor:
-    """At the very samples of a verdict, which may have brought the gradient along."""
+    """The critic's gradient at the samples of a verdict; computed unless the verdict already contains it."""
     return gradient_at(critic, verdict.sample) if verdict.gradient is None else verdict.gradient
 
 

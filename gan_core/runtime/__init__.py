@@ -1,1 +1,1 @@
-"""How a step runs on a machine: devices, precision, compilation, processes, randomness."""
+"""How a step runs on a machine: devices, precision, compilation, processes, random numbers."""

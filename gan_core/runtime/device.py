@@ -1,4 +1,4 @@
-"""The device that a run computes on: which, how many threads, what arithmetic it has, and how batches get there."""
+"""The device of a run: choosing it, its CPU threads, its support for bfloat16, and copying batches to it."""
 
 import os
 
@@ -10,9 +10,9 @@ from gan_core.runtime.pool import processors
 
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
-    """A tensor of this machine's memory on the device, where that is another; the program does not wait for it.
+    """Copy a CPU tensor to the device, asynchronously for CUDA.
 
-    From pageable memory a GPU's copy would wait until all that was asked of the GPU before is done.
+    The tensor is pinned first: a copy from pageable memory would wait for all work queued on the GPU.
     """
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
@@ -36,12 +36,15 @@ def pick_device(name: str) -> torch.device:
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads; 0 for as many as this process may run on, shared with others of torchrun."""
+    """Set the number of CPU threads.
+
+    threads: 0 for all CPUs available to this process, divided among torchrun's local processes.
+    """
     torch.set_num_threads(threads or max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether arithmetic in bfloat16 is the processor's own, and so faster than float32."""
+    """Whether the device computes in bfloat16 natively, which makes it faster than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

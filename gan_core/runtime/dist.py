@@ -1,9 +1,9 @@
-"""Several processes under torchrun that train as one: the batch is shared out, and every gradient is the whole batch's.
+"""Data-parallel training under torchrun: each process takes some rows of the batch, gradients are the whole batch's.
 
-Each process draws the randomness of the whole batch and keeps its own rows, judges those, and gathers the verdicts, so
-that losses see every sample, as in one process, whether they are means, controllers or compare samples. What a
-process has after `backward()` is its rows' part of the gradient; one flat sum makes it whole. There is no wrapper:
-without torchrun, everything here returns what it was given.
+Each process draws the random numbers of the whole batch and keeps its own rows. It judges these rows, then gathers the
+verdicts of all processes, so that every loss sees the whole batch as in a single process, even a loss that compares
+samples or keeps a controller. After `backward()` a process holds its rows' contribution to the gradient; one all-reduce
+sums the contributions. There is no wrapper module: without torchrun, the functions here return their input.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from gan_core.errors import GanError, UsageError, named
 
-PATIENCE = timedelta(hours=2)  # to wait for another process: longer than rank 0 takes to score samples
+PATIENCE = timedelta(hours=2)  # timeout of a collective: longer than rank 0 takes to score samples
 
 
 _alone = False
@@ -52,10 +52,10 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def processes(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did, and part from them at the end.
+    """Initialise the process group if torchrun started this process; destroy it on exit.
 
     Raises:
-        GanError: another process ended before this one was done with it.
+        GanError: another process ended while this one still needed it.
         UsageError: torchrun would restart processes on several machines.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
@@ -63,20 +63,20 @@ def processes(device: torch.device) -> Iterator[None]:
         return
     machines, allowed = (int(os.environ.get(name, "0")) for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS"))
     if machines > 1 and allowed:
-        # each machine's torchrun counts the restarts of its own processes only: they would wait for each other
+        # Each machine's torchrun counts only its own processes' restarts, so the processes would wait for each other.
         raise UsageError(
             f"{named('max_restarts')} of torchrun is for one machine: leave it out, and go on with {named('resume')}"
         )
     store, number, count = next(rendezvous("env://", timeout=PATIENCE))
-    # Processes that torchrun starts again find the store of those before, and in it where those listened.
+    # Restarted processes find the store of the previous start and its stale addresses, hence a prefix per start.
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         store=distributed.PrefixStore(f"start {restarts()}", store), rank=number, world_size=count, timeout=PATIENCE,
     )  # fmt: skip
     try:
         yield
-        with contextlib.suppress(RuntimeError):  # it need not wait for one that has ended
-            distributed.barrier()  # nobody hangs up while another one still listens
+        with contextlib.suppress(RuntimeError):  # a process that has already ended need not be waited for
+            distributed.barrier()  # no process may leave the group while another one still needs it
     except RuntimeError as error:
         if isinstance(error, distributed.DistError) or "gloo" in str(error).lower():
             raise GanError(
@@ -88,24 +88,24 @@ def processes(device: torch.device) -> Iterator[None]:
 
 
 def restarts() -> int:
-    """How often torchrun has started these processes again, after one had failed."""
+    """How often torchrun has restarted these processes after a failure."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The device of this process: of several GPUs on a machine one for each process."""
+    """The device of this process: under torchrun, the GPU whose index is the local rank."""
     if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return device
 
 
 def wire() -> str:
-    """The device that messages between the processes leave from."""
+    """The device for collective operations: CUDA for NCCL, CPU for Gloo."""
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
 
 def largest(number: int) -> int:
-    """The largest of the numbers that the processes give."""
+    """The maximum of a number over all processes."""
     if size() == 1:
         return number
     found = torch.tensor(number, device=wire())
@@ -114,10 +114,10 @@ def largest(number: int) -> int:
 
 
 def to_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The rows of all processes, in their order, in the first one; {} in the others.
+    """Gather the rows of all processes on rank 0, in order of rank; the other ranks get {}.
 
-    arrays: (N, ...) each, N of this process; () where it has none, but the first one must have some. All arrays of a
-        name have the same type and shape, but for N.
+    arrays: by name, (N, ...) each, where N may differ between processes. A process without rows passes {}, except
+        rank 0, which must have rows. Arrays of one name agree in dtype and in all dimensions but the first.
     """
     if size() == 1:
         return arrays
@@ -137,7 +137,11 @@ def to_first(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def joined_shares(like: dict[str, np.ndarray], shares: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of which each process sent its rows, one array after the other, as bytes (B,)."""
+    """Decode the arrays of all processes and concatenate them by name.
+
+    like: arrays with the names, dtypes and row shapes. shares: one uint8 array (B,) per process, which holds the rows
+        of its arrays one array after the other.
+    """
     row = {name: array.dtype.itemsize * int(np.prod(array.shape[1:])) for name, array in like.items()}
     found: dict[str, list[np.ndarray]] = {name: [] for name in like}
     for share in shares:
@@ -150,7 +154,7 @@ def joined_shares(like: dict[str, np.ndarray], shares: list[np.ndarray]) -> dict
 
 
 def check_batch(batch_size: int, parts: int = 1) -> None:
-    """Refuse a batch that cannot be shared out evenly, and taken in so many parts by each process.
+    """Refuse a batch that does not divide evenly into `parts` micro-batches on every process.
 
     Raises:
         UsageError: the message names the remedy.
@@ -172,23 +176,23 @@ def own(num: int) -> slice:
 
 
 def drawn(draw: Callable[..., Tensor], num: int, *shape: int, **how: Any) -> Tensor:
-    """This process's `num` rows of what `draw` gives for the whole batch: (num, *shape).
+    """Draw random numbers for the whole batch and return this process's rows: (num, *shape).
 
-    draw: torch.rand or alike, called with the whole batch's shape.
+    draw: torch.rand, torch.randn or a similar function; it is called with the whole batch's shape.
     """
     return draw(num * size(), *shape, **how)[own(num * size())]
 
 
 def gathered(x: Tensor) -> Tensor:
-    """The rows of all processes, (B, ...) -> (size * B, ...). Gradients reach the rows of this one.
+    """Gather the rows of all processes: (B, ...) -> (size * B, ...). Gradients flow to this process's rows only.
 
-    Every process computes the same loss of the gathered rows, so the part of its own rows is all that is needed.
+    Every process computes the same loss from the gathered rows, so each needs the gradient of its own rows only.
     """
     return x if size() == 1 else Gathered.apply(x)
 
 
 class Gathered(torch.autograd.Function):
-    """See `gathered`."""
+    """The autograd function of `gathered`: all-gather forward, this process's rows of the gradient backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -202,7 +206,7 @@ class Gathered(torch.autograd.Function):
 
 
 def add_up(tensors: Sequence[Tensor]) -> None:
-    """Replace tensors by their sums over all processes, in one message."""
+    """Replace tensors by their sums over all processes, with a single all-reduce."""
     if size() == 1 or not tensors:
         return
     flat = torch.cat([tensor.flatten() for tensor in tensors])

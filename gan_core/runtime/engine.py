@@ -1,4 +1,4 @@
-"""How a step runs: its precision, and whether it is compiled. The only file that knows of either."""
+"""How a step runs: its precision and its compilation. No other file deals with either."""
 
 import contextlib
 import sys
@@ -22,11 +22,11 @@ Pytree = Any  # nested dicts and tuples with tensors in them
 class Engine:
     """Wraps the function that computes a step's loss.
 
-    precision: fp32; tf32 (matrix products of CUDA in TensorFloat-32); bf16 (autocast; gradient norms and sums stay in
-        float32); auto, bf16 where the processor has it, else fp32.
-    compile: by torch.compile, one graph a step; where that fails the step runs uncompiled, after one sentence.
-    cuda_graphs: the kernels of a step are recorded and replayed as one. Its random numbers stay those of its seed,
-        which a replay reads from the generator. Without CUDA it does nothing, after one sentence.
+    precision: fp32; tf32 (CUDA matrix products in TensorFloat-32); bf16 (autocast; gradient norms and sums stay in
+        float32); auto (bf16 if the hardware computes in it, else fp32).
+    compile: compile each step into one graph with torch.compile. If that fails, print one sentence and run eagerly.
+    cuda_graphs: record the kernels of a step once and replay them. Random numbers still depend on the step's seed,
+        because a replay reads the generator's state. Without CUDA, print one sentence and ignore the option.
     """
 
     device: torch.device
@@ -51,12 +51,14 @@ class Engine:
     def differentiated(
         self, net: nn.Module, function: Callable[..., tuple[Tensor, Pytree]], beside: Sequence[nn.Module] = ()
     ) -> Callable[..., Pytree]:
-        """A step's loss as a function that leaves the loss's gradients in a network.
+        """Turn a loss function into a function that accumulates the loss's gradients in a network.
 
-        function: what computes the loss, a scalar, and anything else that is wanted of it. Called with the same
-            arguments, what is returned adds the loss's gradients to those of the network's parameters and gives the
-            rest, without a graph.
-        beside: the other networks that the function calls.
+        The returned function takes the arguments of `function`, adds the loss's gradients to `.grad` of the network's
+        parameters, and returns the auxiliary result, detached.
+
+        net: the network whose parameters receive gradients.
+        function: computes (loss, auxiliary result); the loss is a scalar.
+        beside: the other networks that `function` calls.
         """
 
         def eager(*args: Any) -> Pytree:
@@ -70,9 +72,9 @@ class Engine:
         return self._compiled(Step(nn.ModuleList([net, *beside]), function), eager)
 
     def _compiled(self, step: "Step", eager: Callable[..., Pytree]) -> Callable[..., Pytree]:
-        """Loss and gradients as one graph: the compiler sees all that is computed of a thing, and fuses across it.
+        """Compile the loss and its gradients into one graph, so that the compiler can fuse forward and backward.
 
-        What networks keep in buffers, as batch norm its averages, comes back from the graph as new values of them.
+        The graph returns the new values of the networks' buffers, such as batch norm's running statistics.
         """
         net = step.nets[0]
 
@@ -87,12 +89,12 @@ class Engine:
                 return loss, (kept, rest)
 
             gradients, (kept, rest) = torch.func.grad(loss_of, has_aux=True)(parameters)
-            # Each as its parameter lies in memory: a fused optimiser reads both by their addresses alone.
+            # Give each gradient its parameter's memory layout, which fused optimisers assume.
             gradients = {name: torch.empty_like(parameters[name]).copy_(value) for name, value in gradients.items()}
-            # no view of another, which would be made again from its shape
+            # Clone, because a returned view would be recomputed from its base.
             return gradients, kept, tree_map(Tensor.clone, rest)
 
-        # The compiler counts what it compiled of a function's code, and knows its sizes: each step has code of its own.
+        # torch.compile counts recompilations per code object and keeps its size guards: give each step its own copy.
         both.__code__ = both.__code__.replace()
         compiled, possible = torch.compile(both, fullgraph=True, dynamic=False, **self._compiler()), True
         learning = {name: value for name, value in net.named_parameters() if value.requires_grad}
@@ -112,7 +114,7 @@ class Engine:
                 return eager(*args)
             if buffers:
                 torch._foreach_copy_(list(buffers.values()), [kept[name] for name in buffers])
-            if self.cuda_graphs:  # the next replay writes where this one did
+            if self.cuda_graphs:  # the next replay overwrites these tensors
                 gradients, rest = tree_map(Tensor.clone, (gradients, rest))
             for name, value in learning.items():
                 value.grad = gradients[name] if value.grad is None else value.grad + gradients[name]
@@ -121,15 +123,15 @@ class Engine:
         return run
 
     def _compiler(self) -> dict[str, Any]:
-        """What torch.compile is told."""
+        """The keyword arguments of torch.compile that select the backend and its options."""
         if not self.compile:
             return {"backend": "cudagraphs"}
-        # The step's own random numbers, not the compiler's: compiled and eager draw the same.
+        # fallback_random: compiled steps draw the same random numbers as eager ones.
         return {"options": {"fallback_random": True, "triton.cudagraphs": self.cuda_graphs}}
 
 
 class Step(nn.Module):
-    """A function of networks, with them in it: so that the function can be asked at other parameters of theirs."""
+    """A module that holds a function and its networks, so that functional_call can replace their parameters."""
 
     def __init__(self, nets: nn.ModuleList, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -140,13 +142,13 @@ class Step(nn.Module):
 
 
 def first_line(error: Exception) -> str:
-    """What an error of the compiler says, shortened: the first line names its backend, the next one what it is."""
+    """A compiler error in one line of at most 200 characters: its first line (the backend) and the next (the cause)."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:200]
 
 
 def tree_map(change: Callable[[Tensor], Tensor], tree: Pytree) -> Pytree:
-    """The same tree of dicts and tuples with its tensors changed."""
+    """Apply `change` to every tensor of a pytree of dicts and tuples."""
     if isinstance(tree, dict):
         return {name: tree_map(change, part) for name, part in tree.items()}
     if isinstance(tree, tuple):
@@ -155,7 +157,7 @@ def tree_map(change: Callable[[Tensor], Tensor], tree: Pytree) -> Pytree:
 
 
 def together(parts: list[Pytree]) -> Pytree:
-    """Nests of one form as one: the means of what are scalars, the rows of all of what has rows."""
+    """Merge pytrees of the same structure: scalars are averaged, other tensors are concatenated along their rows."""
     first = parts[0]
     if isinstance(first, dict):
         return {name: together([part[name] for part in parts]) for name in first}

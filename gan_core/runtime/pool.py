@@ -1,8 +1,8 @@
-"""Work that falls into parts, done by several processes at once.
+"""A pool of worker processes for work that consists of independent items.
 
-The processes are interpreters started afresh: one with threads cannot be forked safely, and `multiprocessing` would
-run the user's own script again. Each waits at a pipe of its own for the next part; where the process that started it
-has ended, however that happened, the pipe is closed, and it ends too.
+Each worker is a new interpreter: forking a process that has threads is unsafe, and `multiprocessing` would run the
+user's script again. A worker reads its next item from a pipe. If the parent ends for any reason, the pipe closes and
+the worker ends too.
 """
 
 import os
@@ -18,24 +18,24 @@ from typing import TypeVar
 
 from gan_core.errors import GanError, current_naming, naming_options
 
-MOST = 8  # processes: beyond that the disk, or the process that gathers what they did, is what one waits for
+MOST = 8  # processes; more would only wait for the disk or for the parent
 
 T = TypeVar("T")
 Advance = Callable[[int], None]
 
 
 def do_all(work: Callable[[T, Advance], None], items: Sequence[T], advance: Advance) -> None:
-    """Do `work(item, advance)` for all items: in this process if there is one item or one processor, else in several.
+    """Call `work(item, advance)` for all items: in this process for one item or one processor, else in a pool.
 
     Args:
-        work: what is done to an item; it, the items and its errors are pickled for the way between the processes. It
-            calls its second argument to say how much more is done, several times a second.
-        items: begun in this order.
-        advance: is told how much more is done, in this process.
+        work: processes one item, and calls its second argument several times a second with the amount of work done
+            since the last call. The function, the items and the errors it raises must be picklable.
+        items: started in this order.
+        advance: called in this process with the amount of work done since the last call.
 
     Raises:
-        GanError: a process was ended from outside, or cannot be started.
-        Exception: what `work` raised first in the order of the items; those begun by then are finished first.
+        GanError: a process was killed, or cannot be started.
+        Exception: the error of the first failed item, in the order of the items. Items in progress are finished first.
     """
     num = min(len(items), processors(), MOST)
     if num < 2:
@@ -63,19 +63,20 @@ def do_all(work: Callable[[T, Advance], None], items: Sequence[T], advance: Adva
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start() -> tuple[Connection, subprocess.Popen]:
-    """A process that serves, and this end of its pipe.
+    """Start a worker process and return this end of its pipe, and the process.
 
     Raises:
-        GanError: the system has no place for another process.
+        GanError: the system cannot start another process.
     """
     ours, theirs = Pipe()
     code = f"import sys; sys.path[:] = {sys.path!r}; from gan_core.runtime.pool import serve; serve({theirs.fileno()})"
-    # Ctrl-C goes to all processes of a terminal. It is for this one, which ends the others: they begin with it blocked.
+    # Ctrl-C reaches all processes of a terminal. Only the parent handles it and ends the workers, which start with
+    # SIGINT blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
@@ -88,7 +89,7 @@ def start() -> tuple[Connection, subprocess.Popen]:
 
 
 def hand_out(pipes: list[Connection], items: Sequence[T], advance: Advance) -> None:
-    """Give the items to the processes at the other ends, one after the other, until all are done or one fails."""
+    """Hand items to the workers until all are done or one fails; raise the error of the first failed item."""
     waiting = deque(enumerate(items))
     busy: dict[Connection, int] = {}
     failed: dict[int, Exception] = {}
@@ -116,9 +117,9 @@ def hand_out(pipes: list[Connection], items: Sequence[T], advance: Advance) -> N
 
 
 def serve(handle: int) -> None:
-    """Do the work that comes through a pipe, for each item that follows, until the pipe is closed.
+    """The worker's main loop: receive the work function and then items through a pipe, until the pipe is closed.
 
-    Numbers go back while it is done, and at the end None, or what it raised.
+    For each item it sends integers (progress), and at the end None or the error.
     """
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the other end is closed
         pipe = Connection(handle)
@@ -130,7 +131,7 @@ def serve(handle: int) -> None:
                     work(item, pipe.send)
             except (GanError, OSError, MemoryError) as error:
                 pipe.send(error)
-            except Exception as error:  # which may not travel as it is
+            except Exception as error:  # other errors may not be picklable
                 pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
             else:
                 pipe.send(None)

@@ -1,4 +1,4 @@
-"""How far a long task is: a bar on a terminal where the user interface has one, else a line now and then on stderr."""
+"""Progress of long tasks: a bar on a terminal if the user interface provides one, else a line on stderr every 10 s."""
 
 import sys
 import threading
@@ -14,10 +14,10 @@ class Bar(Protocol):
     """A bar on a terminal, such as tqdm's."""
 
     def update(self, n: float) -> object:
-        """Move the bar on by this much."""
+        """Advance the bar by `n` units."""
 
     def close(self) -> object:
-        """Leave the bar as it is."""
+        """Close the bar and leave it on the screen."""
 
 
 MakeBar = Callable[..., Bar]  # takes tqdm's keywords desc, total, initial, unit, unit_scale and delay
@@ -26,7 +26,7 @@ _make_bar: MakeBar | None = None
 
 @contextmanager
 def bars_by(make_bar: MakeBar | None) -> Iterator[None]:
-    """Show progress on terminals by bars of this kind, or None for lines, until the end of the context."""
+    """Within the context, show progress on terminals with bars made by `make_bar`; None: with lines."""
     global _make_bar
     before, _make_bar = _make_bar, make_bar
     try:
@@ -39,12 +39,12 @@ class Progress:
     """The progress of a task; `advance` may be called by several threads.
 
     Args of the constructor:
-        task: its name, in a word.
-        total: how much there is to do, in `unit`s.
+        task: the task's name, one word.
+        total: the amount of work, in `unit`s.
         unit: "B" for bytes, or a word with a space before it.
         shown: whether to show anything.
-        done: how much of it was done before.
-        delay: seconds before a bar appears, so that short tasks have none.
+        done: the amount of work already done before.
+        delay: seconds before a bar appears, so that short tasks show none.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Progress:
             self.bar.close()
 
     def advance(self, amount: int) -> None:
-        """So much more is done."""
+        """Report that `amount` more units are done."""
         with self.lock:
             self.done += amount
             if self.bar is not None:
@@ -78,7 +78,7 @@ class Progress:
                 print(self.line(now - self.began), file=sys.stderr, flush=True)
 
     def line(self, seconds: float) -> str:
-        """The line after so many seconds."""
+        """The line to print `seconds` after the start: the share done and the estimated time left."""
         share = self.done / max(1, self.total)
         left = seconds * (self.total - self.done) / max(1, self.done - self.before)
         return f"{self.task}: {share:.0%} of {shortened(self.total)}{self.unit}, {left:.0f} s left"

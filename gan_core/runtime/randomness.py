@@ -1,6 +1,6 @@
-"""Randomness as a function of (seed, purpose, step): there is no generator state to save.
+"""Random numbers as a function of (seed, purpose, step), so that there is no generator state to save.
 
-Whatever happens between two steps (sampling, evaluating, logging) cannot change what a step draws.
+Sampling, evaluation or logging between two steps cannot change the random numbers of a step.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ def derive(seed: int, purpose: str, step: int = 0) -> int:
 def reseed(seed: int, purpose: str, step: int = 0) -> None:
     """Set torch's default generators, on every device in use, for one purpose at one step.
 
-    `torch.manual_seed` would also note the seed for devices not in use, with a stack trace each time: 0.6 ms.
+    `torch.manual_seed` would also record the seed for unused devices, with a stack trace each time, which takes 0.6 ms.
     """
     value = derive(seed, purpose, step)
     torch.default_generator.manual_seed(value)
@@ -34,9 +34,10 @@ def reseed(seed: int, purpose: str, step: int = 0) -> None:
 def shuffled(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Indices of the examples at some positions of an endless stream of shuffled epochs.
 
-    positions: int64 array, >= 0; position p is in epoch p // size, and every epoch holds each of the `size`
-    examples once, in an order of its own. Nothing is stored: a Feistel network over the smallest even number of
-    bits that hold `size` permutes the epoch's positions, walking on while it lands beyond `size`.
+    positions: int64 array, >= 0. Position p belongs to epoch p // size; every epoch contains each of the `size`
+    examples once, in a different order. Nothing is stored: a Feistel network over the smallest even number of bits
+    that can hold `size` permutes the positions of the epoch, and is applied again while the result is >= size
+    (cycle walking).
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
@@ -49,7 +50,10 @@ def shuffled(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 
 def mixed_in(indices: np.ndarray, some: np.ndarray, num: int, turn: int, seed: int) -> np.ndarray:
-    """A batch's indices with the first `num` replaced by those of a shuffled stream of its own, of `some` examples."""
+    """Replace the first `num` indices of a batch by the next `num` of a separate shuffled stream over `some`.
+
+    turn: the number of the batch, from 0.
+    """
     positions = np.arange(turn * num, (turn + 1) * num, dtype=np.int64)
     return np.concatenate([some[shuffled(positions, len(some), derive(seed, "labelled"))], indices[num:]])
 

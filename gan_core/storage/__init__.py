@@ -1,1 +1,1 @@
-"""Files in and out."""
+"""Reading and writing files: user input, the cache, sealed folders, the Hugging Face hub."""

@@ -1,14 +1,14 @@
-"""Pictures as a moving one."""
+"""Animated GIFs of a run's pictures."""
 
 from pathlib import Path
 
 from gan_core.storage.sealed import replacing
 
-FRAME = 200  # milliseconds that a frame is shown; the last one ten times as long
+FRAME = 200  # milliseconds per frame; the last frame is shown ten times as long
 
 
 def animate(folder: Path, name: str = "progress.gif") -> None:
-    """Write the numbered pictures of a folder, such as 000500.png, in order as an animated GIF beside them."""
+    """Write the numbered pictures of a folder, such as 000500.png, in order as an animated GIF into that folder."""
     from PIL import Image
 
     frames = sorted(folder.glob("[0-9]*.png"))

@@ -1,4 +1,4 @@
-"""Where prepared data is kept, so that it is prepared once: by one process, whole, and never read when damaged."""
+"""The cache of prepared data. One process prepares each entry, entries appear whole, and damaged ones are rebuilt."""
 
 import fcntl
 import hashlib
@@ -19,31 +19,31 @@ from gan_core.errors import GanError
 from gan_core.storage.inputs import read_limited
 from gan_core.storage.sealed import full_disk, replacing, sealed_folder, writing
 
-RECORDS = "fingerprints"  # the folder of what `remembered` notes
+RECORDS = "fingerprints"  # folder of the digests that `remembered` stores
 RECORD_LIMIT = 1 << 12  # bytes
-SMALL = 1 << 26  # bytes of files that are read again rather than trusted
-SETTLED = 1.0  # seconds: a file that was changed less long ago may change again without bearing another time
+SMALL = 1 << 26  # bytes; files of less in total are read again rather than trusted
+SETTLED = 1.0  # seconds; a file changed more recently may change again without a new timestamp
 
 T = TypeVar("T")
 
 
 def kept(root: Path, name: str, read: Callable[[Path], T | None], write: Callable[[Path], None], **about: Any) -> T:
-    """What is read from the folder `root / name`, which is written first where it is missing or unusable.
+    """Read the cache entry `root / name`; write it first if it is missing or unusable.
 
     Args:
-        root: the folder of all that is kept.
-        name: of this folder; the same content has the same name.
-        read: reads the folder, and returns None where it is missing, incomplete, damaged or another one.
-        write: fills an empty folder with files.
-        about: goes into the manifest of the folder.
+        root: the cache folder.
+        name: the entry's folder; equal content must have equal names.
+        read: reads the entry's folder; returns None if the entry is missing, incomplete, damaged or another one.
+        write: writes the entry's files into an empty folder.
+        about: values for the entry's manifest.
 
     Raises:
-        GanError: the disk is full, or does not give back what is written to it.
+        GanError: the disk is full, or reading does not return what was written.
     """
     found = read(root / name)
     if found is None:
         with folder_to_write(root, name) as folder:
-            # Another process may have written it while this one waited for its turn.
+            # Another process may have written the entry while this one waited for the lock.
             found = read(folder)
             if found is None:
                 with writing_to(folder.parent), sealed_folder(folder, **about) as temporary:
@@ -55,16 +55,16 @@ def kept(root: Path, name: str, read: Callable[[Path], T | None], write: Callabl
 
 
 def remembered(root: Path, files: Sequence[str | Path], about: str, digest: Callable[[], str]) -> str:
-    """What `digest()` finds by reading the files, without reading them where none was changed since it was found.
+    """Return `digest()`, or its stored result if no file has changed since it was stored.
 
-    The system says when each was changed last, and no program can set that (ctime). Of files that are SMALL together,
-    or were changed a moment ago, nothing is noted.
+    A change is detected by the files' ctime, which no program can set. Nothing is stored if the files have less than
+    SMALL bytes in total or one was changed less than SETTLED seconds ago.
 
     Args:
-        root: the folder of all that is kept.
-        files: all that the digest depends on, besides `about`.
-        about: how they are read.
-        digest: reads them; the result is one word.
+        root: the cache folder.
+        files: the files that the digest depends on.
+        about: describes how the files are read; the digest depends on it too.
+        digest: reads the files and returns one word.
     """
     found = state_of(files)
     if found is None:
@@ -77,7 +77,7 @@ def remembered(root: Path, files: Sequence[str | Path], about: str, digest: Call
             return noted["digest"]
     result = digest()
     if state_of(files) == found:
-        with suppress(OSError):  # a full disk, a cache that is not written: the next time it is found again
+        with suppress(OSError):  # the disk is full or the cache is read-only: compute it again next time
             record.parent.mkdir(parents=True, exist_ok=True)
             with replacing(record) as temporary:
                 noted = {"state": found, "digest": result, "seal": seal_of(name, found, result)}
@@ -86,7 +86,7 @@ def remembered(root: Path, files: Sequence[str | Path], about: str, digest: Call
 
 
 def state_of(files: Sequence[str | Path]) -> str | None:
-    """What tells whether one of the files was changed since; None where that is not worth knowing, or not known."""
+    """A digest of the files' identity, sizes and times; None if they are small, just changed, or cannot be read."""
     digest, size, last = hashlib.sha256(), 0, 0
     try:
         for file in files:
@@ -100,12 +100,12 @@ def state_of(files: Sequence[str | Path]) -> str | None:
 
 
 def seal_of(*parts: str) -> str:
-    """What tells whether a record is as it was written."""
+    """A checksum of a record's fields, which detects a damaged record."""
     return hashlib.sha256("/".join(parts).encode()).hexdigest()
 
 
 def cache_root(cache: str | Path | None) -> Path:
-    """The folder of all that is kept: `cache`, or else $SEQGAN_GP_CACHE, or else in the user's cache folder."""
+    """The cache folder: `cache`, else $SEQGAN_GP_CACHE, else `seqgan-gp` in the user's cache folder."""
     if cache is None:
         cache = os.environ.get("SEQGAN_GP_CACHE")
     if cache:
@@ -115,9 +115,9 @@ def cache_root(cache: str | Path | None) -> Path:
 
 @contextmanager
 def folder_to_write(root: Path, name: str) -> Iterator[Path]:
-    """Yield `root / name`, which no other process writes meanwhile, or a temporary one where that cannot be.
+    """Yield the path `root / name` under an exclusive lock, or a temporary path if the cache cannot be written.
 
-    The temporary folder is deleted on leaving: what was mapped from it stays readable.
+    The temporary folder is deleted on exit; memory maps of its files stay readable.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -129,17 +129,17 @@ def folder_to_write(root: Path, name: str) -> Iterator[Path]:
         return
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left_over in [*root.glob(f".{name}.*.tmp"), *root.glob(f".{name}.*.old")]:  # by a process that was killed
+        for left_over in [*root.glob(f".{name}.*.tmp"), *root.glob(f".{name}.*.old")]:  # left by killed processes
             shutil.rmtree(left_over, ignore_errors=True)
         yield root / name
 
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Turn a full or broken disk into one sentence that names the folder."""
+    """Turn the errors of a full or broken disk into a GanError of one sentence that names the folder."""
     remedy = "free some space there, or set SEQGAN_GP_CACHE and TMPDIR to folders with more"
     try:
         with writing(folder, remedy):
             yield
-    except SafetensorError as error:  # its own word for what the system says
+    except SafetensorError as error:  # safetensors raises this in place of OSError
         raise full_disk(folder, error, remedy) from error

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, through the `datasets` library (and its cache)."""
+"""Data sets of the Hugging Face hub, loaded by the `datasets` library (and its cache)."""
 
 import os
 import re
@@ -19,12 +19,12 @@ CONNECT_TIMEOUT = 5.0  # seconds
 
 
 def load_dataset(spec: str, *, split: str | None, example: str, built_in: str) -> Any:
-    """The `datasets.Dataset` of "hf:ID[@REVISION][:SPLIT]", or the `DatasetDict` of all splits.
+    """Load "hf:ID[@REVISION][:SPLIT]" as a `datasets.Dataset`, or as a `DatasetDict` of all splits.
 
     Args:
         spec: the value of the option `data`.
-        split: the one to load where none is given; None for all.
-        example: a spec that is right, for the message about one that is not.
+        split: the split to load if the spec names none; None for all splits.
+        example: a valid spec, for the message about an invalid one.
         built_in: the built-in data set that the messages offer instead.
 
     Raises:
@@ -36,10 +36,10 @@ def load_dataset(spec: str, *, split: str | None, example: str, built_in: str) -
 
 
 class Stream(NamedTuple):
-    """A data set of the hub that is read without being kept.
+    """A data set of the hub that is read as a stream and not stored.
 
-    revision: a commit, so that what is read is the same however often and by however many processes; None for a folder
-        on the disk. name, remedy: for messages.
+    revision: a commit, so that every process and every pass reads the same data; None for a local folder.
+    name, remedy: the data set's name and the remedy, for messages.
     """
 
     identity: str
@@ -56,7 +56,7 @@ class Stream(NamedTuple):
 
 
 def find_stream(spec: str, *, split: str, example: str, built_in: str) -> Stream:
-    """What "hf-stream:ID[@REVISION][:SPLIT]" names; the arguments are those of `load_dataset`.
+    """The `Stream` that "hf-stream:ID[@REVISION][:SPLIT]" names; the arguments are those of `load_dataset`.
 
     Raises:
         DataError: there is no such data set, or no network.
@@ -74,7 +74,7 @@ def find_stream(spec: str, *, split: str, example: str, built_in: str) -> Stream
 
 
 def parsed(spec: str, scheme: str, example: str, built_in: str) -> tuple[re.Match, str, str]:
-    """The parts of a spec, its name and a remedy for messages."""
+    """The regular-expression match of a spec, its printable name, and a remedy for messages."""
     name = printable(spec)
     parts = SPEC.fullmatch(spec)
     if parts is None:
@@ -83,7 +83,7 @@ def parsed(spec: str, scheme: str, example: str, built_in: str) -> tuple[re.Matc
 
 
 def commit_of(identity: str, revision: str | None, name: str, remedy: str) -> str:
-    """The commit that a branch or tag of a data set stands at, the main one by default."""
+    """The commit that a branch or tag of a data set points to; None: the main branch."""
     from huggingface_hub import HfApi
 
     with refusing(name, remedy):
@@ -91,43 +91,41 @@ def commit_of(identity: str, revision: str | None, name: str, remedy: str) -> st
 
 
 def asked(name: str, remedy: str, identity: str, **how: Any) -> Any:
-    """What the library gives for a data set."""
-    import datasets  # takes seconds: only now that it is needed
+    """The result of `datasets.load_dataset`, with its errors turned into DataError and without its messages."""
+    import datasets  # takes seconds, so it is imported only when needed
 
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it reports an error in many lines, and then raises it
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it logs an error in many lines before raising it
     with refusing(name, remedy):
         return datasets.load_dataset(identity, **how)
 
 
 @contextmanager
 def refusing(name: str, remedy: str) -> Iterator[None]:
-    """Turn what the library raises into one sentence."""
+    """Turn any exception of the library into a DataError of one sentence."""
     try:
         yield
-    except Exception as error:  # it raises anything, down to bare ValueError and RuntimeError
+    except Exception as error:  # the library raises many types, among them bare ValueError and RuntimeError
         raise DataError(
             f"{name} could not be loaded from the hub ({reason(error)}): check its ID, revision and split, {remedy}"
         ) from error
 
 
 def reason(error: Exception) -> str:
-    """What the library says went wrong, in its first line."""
+    """The first line of an error's message, or the name of its type."""
     return (next(iter(str(error).splitlines()), "") or type(error).__name__).rstrip(".")
 
 
 def go_offline_without_network(identity: str, name: str, remedy: str) -> None:
-    """Settle without a network in seconds what the hub's client finds out in minutes of retries.
-
-    Where the hub is out of reach, a cached copy is used, as if HF_HUB_OFFLINE were set.
+    """Set HF_HUB_OFFLINE if the hub cannot be reached, so that a cached copy is used without minutes of retries.
 
     Raises:
         DataError: the hub is out of reach, or HF_HUB_OFFLINE is set, and nothing is cached under that name.
     """
     offline = is_offline()
     if Path(identity).is_dir() or not (offline or hub_is_out_of_reach()):
-        return  # the library looks for a folder of that name first
+        return  # the library prefers a local folder of that name
     if not is_cached(identity):
         why = "HF_HUB_OFFLINE is set" if offline else "the Hugging Face hub cannot be reached"
         raise DataError(f"{name} is not in the local cache and {why}: go online, {remedy}")
@@ -135,7 +133,7 @@ def go_offline_without_network(identity: str, name: str, remedy: str) -> None:
 
 
 def hub_is_out_of_reach() -> bool:
-    """Whether no connection to the hub can be opened; behind a proxy nobody knows before trying."""
+    """Whether no connection to the hub can be opened; False behind a proxy, where this cannot be tested."""
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return False
     endpoint = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
@@ -148,7 +146,7 @@ def hub_is_out_of_reach() -> bool:
 
 
 def is_cached(identity: str) -> bool:
-    """Whether the cache of the hub or that of `datasets` has a folder for this ID."""
+    """Whether the hub's cache or the cache of `datasets` has a folder for this ID."""
     environment = os.environ.get
     base = Path(environment("XDG_CACHE_HOME") or "~/.cache").expanduser()
     home = Path(environment("HF_HOME") or base / "huggingface").expanduser()
@@ -161,10 +159,10 @@ def is_cached(identity: str) -> bool:
 
 
 def is_offline() -> bool:
-    """Whether the user wants no connection to the hub."""
+    """Whether the user has switched off connections to the hub by an environment variable."""
     return is_set("HF_HUB_OFFLINE") or is_set("HF_DATASETS_OFFLINE")
 
 
 def is_set(variable: str) -> bool:
-    """Whether an environment variable says yes, in the way of the hub's client."""
+    """Whether an environment variable is true by the rules of the hub's client."""
     return os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")

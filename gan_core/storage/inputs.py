@@ -1,4 +1,4 @@
-"""Files that a user names: what is wrong with one becomes a sentence that names it."""
+"""Reading files that a user names; every error becomes one sentence that names the file."""
 
 import gzip
 import os
@@ -13,14 +13,14 @@ from typing import BinaryIO
 from gan_core.errors import DataError, named
 from gan_core.text import printable
 
-MOST_UNPACKED = 200  # times its size on the disk that a packed file may hold; drawings on white come to 120
-UNPACKED_FIRST = 1 << 24  # bytes of a packed file up to which it is unpacked to find out how much it holds
-SURELY_UNPACKED = 5 << 24  # bytes that any packed file may hold
+MOST_UNPACKED = 200  # highest accepted ratio of unpacked to packed bytes; drawings on white reach 120
+UNPACKED_FIRST = 1 << 24  # bytes; packed files up to this size are unpacked once at opening to check the ratio
+SURELY_UNPACKED = 5 << 24  # bytes; unpacked sizes up to this are accepted at any ratio
 
 
 @contextmanager
 def naming(name: str, remedy: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into one sentence that names it."""
+    """Turn the errors of reading a file into a DataError of one sentence that names the file."""
     try:
         yield
     except FileNotFoundError as error:
@@ -39,7 +39,7 @@ def path_of(spec: str, remedy: str) -> Path:
     """The path that the option `data` names, with ~ resolved.
 
     Raises:
-        DataError: no file can have that name, or none has and it looks like the hub's.
+        DataError: no file can have that name, or no file has it and it looks like an ID of the hub.
     """
     if not spec or "\0" in spec:
         raise DataError(f"{named('data', printable(spec) or '(empty)')} names no file: {remedy}")
@@ -53,7 +53,13 @@ def path_of(spec: str, remedy: str) -> Path:
 
 
 def check_file(name: str, path: Path, remedy: str, instead: str = "save it to one") -> int:
-    """The size of a file in bytes, which is on the disk and may be read; `instead` is for what is no regular file."""
+    """The size in bytes of a regular, readable file.
+
+    instead: the remedy in the message about a pipe, device or folder.
+
+    Raises:
+        DataError: the file does not exist, may not be read, or is not a regular file.
+    """
     with naming(name, remedy):
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
@@ -63,20 +69,20 @@ def check_file(name: str, path: Path, remedy: str, instead: str = "save it to on
 
 
 def most_unpacked(packed: int, times: int = MOST_UNPACKED) -> int:
-    """The bytes that a packed file of so many bytes may hold: one that holds more is a bomb, or nothing to learn from.
+    """The largest accepted unpacked size of a file of `packed` bytes; both sizes are in bytes.
 
-    Deflate reaches 1032 to 1, so that a file of a megabyte could fill the memory or the disk with zeros.
+    Deflate reaches a ratio of 1032, so a file of a few megabytes could fill the memory or the disk with zeros.
     """
     return max(SURELY_UNPACKED, times * packed)
 
 
 class Unpacking(gzip.GzipFile):
-    """A gzip file, open for reading, that may not hold more than `most_unpacked`.
+    """A gzip file, open for reading, that refuses to unpack to more than `most_unpacked` bytes.
 
-    A small one is unpacked at once to find out, before minutes are spent on what is in it.
+    A small file is unpacked once at opening, so that a bad one is refused before minutes are spent on its content.
 
     Raises:
-        DataError: it holds more, found out at once or on reading beyond that; the message names the file.
+        DataError: the file unpacks to more, detected at opening or on reading; the message names the file.
     """
 
     def __init__(self, raw: BinaryIO, name: str, times: int = MOST_UNPACKED) -> None:
@@ -90,7 +96,7 @@ class Unpacking(gzip.GzipFile):
             self.rewind()
 
     def read(self, size: int | None = -1) -> bytes:
-        """At most so many bytes."""
+        """Read at most `size` bytes; all of the rest if `size` is negative or None."""
         left = self.most + 1 - self.tell()
         content = super().read(left if size is None or not 0 <= size <= left else size)
         if self.tell() > self.most:
@@ -102,11 +108,11 @@ class Unpacking(gzip.GzipFile):
 
 
 def read_limited(path: Path, limit: int) -> bytes:
-    """The content of a file that may not be larger than `limit` bytes.
+    """The content of a file of at most `limit` bytes.
 
     Raises:
-        ValueError: it is larger, or no regular file, which might never end.
-        OSError: it cannot be read.
+        ValueError: the file is larger, or not a regular file (a pipe or a device may never end).
+        OSError: the file cannot be read.
     """
     if path.exists() and not path.is_file():
         raise ValueError("it is not a regular file")
@@ -118,6 +124,6 @@ def read_limited(path: Path, limit: int) -> bytes:
 
 
 def built_in_folder(package: Path, name: str) -> Path:
-    """The folder of a built-in data set: inside an installed package, or else in the checkout."""
+    """The folder of a built-in data set: in the installed package, else in the checkout."""
     installed = package / "data" / name
     return installed if installed.is_dir() else package.parent / "data" / name

@@ -1,7 +1,7 @@
-"""Folders that appear whole or not at all, and that say when they were damaged.
+"""Sealed folders: they appear whole or not at all, and damage to them is detected.
 
-Checkpoints and prepared data sets are such folders. One is written under a temporary name beside its
-target, every file is flushed to the disk and hashed into `manifest.json`, and only then is the folder renamed.
+Checkpoints and prepared data sets are sealed folders. Such a folder is written under a temporary name next to its
+target. Every file is flushed to the disk and its SHA-256 is written to `manifest.json`; then the folder is renamed.
 """
 
 import errno
@@ -27,11 +27,11 @@ SPACE = "free some space there"
 
 
 class DamagedError(Exception):
-    """A sealed folder is incomplete or was changed; the message names the file."""
+    """A sealed folder is incomplete or has been changed; the message names the file."""
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -46,7 +46,7 @@ def sync(path: Path) -> None:
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
-    """A manifest as it is written: JSON in one form only, with the SHA-256 of the rest in it."""
+    """The text of manifest.json: canonical JSON that includes the SHA-256 of its other values."""
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
     return json.dumps({**manifest, "sha256": digest}, indent=1, sort_keys=True) + "\n"
 
@@ -57,23 +57,23 @@ def is_full(error: Exception) -> bool:
 
 
 def full_disk(place: Path | str, error: Exception, remedy: str = SPACE) -> GanError:
-    """The error to raise where `is_full`: one sentence that names the place and the remedy."""
+    """The error for a place that cannot be written: one sentence that names the place, the reason and the remedy."""
     return GanError(f"{place} cannot be written ({getattr(error, 'strerror', None) or error}): {remedy}")
 
 
 @contextmanager
 def writing(place: Path | str, remedy: str = SPACE) -> Iterator[None]:
-    """Turn a full disk, a quota, or a folder that cannot be written, into one sentence.
+    """Turn the errors of a full disk, an exceeded quota or an unwritable folder into a GanError of one sentence.
 
     place: the file, as the user knows it.
-    remedy: where no space is left.
+    remedy: what to do if no space is left.
 
     Raises:
         GanError: the message names the place and the remedy.
     """
     try:
         yield
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         raise
     except OSError as error:
         raise full_disk(place, error, remedy if is_full(error) else "check the folder and its permissions") from error
@@ -81,9 +81,9 @@ def writing(place: Path | str, remedy: str = SPACE) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; what is written there becomes the file or folder `path` in one rename, on success.
+    """Yield a temporary path for a file or folder; on success it is renamed to `path` in one step.
 
-    A file is replaced if it is there, a folder only if it is empty.
+    An existing file is replaced, an existing folder only if it is empty.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove(temporary)
@@ -97,7 +97,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there; of a link, only the link."""
+    """Remove a file, a folder or a symbolic link (not its target), if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -105,10 +105,12 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def sealed_folder(target: Path, **about: Any) -> Iterator[Path]:
-    """Yield a temporary folder to fill; on success it becomes `target`, with a manifest, in one rename.
+    """Yield a temporary folder to fill; on success it gets a manifest and is renamed to `target` in one step.
 
-    On an error the temporary folder is removed and `target` stays as it was. An existing `target` is replaced.
-    `about` goes into the manifest. Files may not stand in sub-folders.
+    An existing `target` is replaced. On an error the temporary folder is removed and `target` is unchanged.
+    The folder may contain files only, no sub-folders.
+
+    about: values for the manifest.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{os.getpid()}.tmp"
@@ -139,7 +141,7 @@ def verify(folder: Path) -> dict[str, Any]:
     """Check every file of a sealed folder against its manifest and return the manifest.
 
     Raises:
-        DamagedError: a file is missing, extra, of another size or of other content.
+        DamagedError: a file is missing, is not in the manifest, or differs from it in size or content.
     """
     path = folder / MANIFEST
     try:
@@ -162,10 +164,10 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def append(file: IO[str], text: str) -> None:
-    """Write text to a file at once.
+    """Append text to a file and flush it.
 
     Raises:
-        GanError: the disk is full; the text may stand there in part.
+        GanError: the disk is full; a part of the text may have been written.
     """
     with writing(file.name, "free some space there, then resume"):
         file.write(text)
@@ -173,7 +175,7 @@ def append(file: IO[str], text: str) -> None:
 
 
 def as_text(value: Any) -> str:
-    """A value as the text of a JSON file."""
+    """The text of a JSON file for a value."""
     return json.dumps(value, indent=1) + "\n"
 
 
@@ -186,7 +188,7 @@ def replace_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
     Raises:
-        GanError: the disk is full; the file is as it was.
+        GanError: the disk is full; the file is unchanged.
     """
     with writing(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The files that TensorBoard shows."""
+"""Event files for TensorBoard."""
 
 import os
 import time
@@ -11,9 +11,9 @@ from gan_core.storage.sealed import writing
 
 
 class Board:
-    """Writes what TensorBoard shows, as torch's SummaryWriter does, but at once.
+    """Writes TensorBoard events like torch's SummaryWriter, but synchronously.
 
-    SummaryWriter's thread would print a traceback when the disk is full.
+    SummaryWriter writes in a thread, which prints a traceback when the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,14 +27,14 @@ class Board:
         self._records = RecordWriter(self._file)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Add a point to each of some curves."""
+        """Add one point to each curve, by name."""
         from torch.utils.tensorboard import summary
 
         for name, value in values.items():
             self._write(step=step, summary=summary.scalar(name, value))
 
     def text(self, step: int, title: str, text: str) -> None:
-        """Add a text in Markdown."""
+        """Add a Markdown text."""
         from torch.utils.tensorboard import summary
 
         self._write(step=step, summary=summary.text(title, text))

@@ -1,8 +1,9 @@
-"""Checkpoints: whole, checksummed, and enough to go on from.
+"""Checkpoints: complete, checksummed, and sufficient to resume a run.
 
-`step-000500/` holds generator.safetensors, ema.safetensors (where there is an average), critic.safetensors,
-state.pt (optimisers, controllers, counters), what the domain needs to decode, and manifest.json with the SHA-256
-of each. Nothing is unpickled: weights are safetensors and state.pt is read with weights_only.
+`step-000500/` contains generator.safetensors, ema.safetensors (if the generator has a running average),
+critic.safetensors, state.pt (optimisers, controllers, counters), the domain's files for decoding samples, and
+manifest.json with the SHA-256 of each file. Nothing is unpickled: weights are safetensors, and state.pt is read with
+weights_only=True.
 """
 
 import io
@@ -25,7 +26,7 @@ from gan_core.errors import CheckpointError, DivergedError, GanError, named
 from gan_core.game.game import Game
 from gan_core.storage.sealed import DamagedError, sealed_folder, verify, writing
 
-UNUSABLE = (  # what reading weights and states raises where they are damaged or of another run
+UNUSABLE = (  # errors raised on reading weights and states that are damaged or belong to another run
     OSError, RuntimeError, LookupError, ValueError, AttributeError, TypeError, ArithmeticError, AssertionError,
     EOFError, MemoryError, pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
@@ -33,28 +34,28 @@ UNUSABLE = (  # what reading weights and states raises where they are damaged or
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint."""
+    """A checkpoint that has passed `verify`: its folder and its step."""
 
     folder: Path
     step: int
 
 
 def save(folder: Path, game: Game, samples: Samples, extra: dict[str, Any], keep: int) -> Checkpoint:
-    """Write a checkpoint of a game into the folder of checkpoints and drop all but the `keep` newest.
+    """Write a checkpoint of a game into the folder of checkpoints; delete all but the `keep` newest.
 
-    The new one is read back before an older one is dropped, so the last good one never is. Those of later steps are
-    dropped too: a run only goes back where they are damaged.
+    The new checkpoint is verified before an older one is deleted, so a good one always remains. Checkpoints of later
+    steps are deleted too: a run only goes back behind them if they are damaged.
 
     Raises:
         DivergedError: a weight is not finite; nothing is written.
-        GanError: the disk is full, or does not give back what was written; the older ones stay.
+        GanError: the disk is full, or reading does not return what was written; older checkpoints stay.
     """
     refuse_non_finite(game)
     sweep(folder)
     target = folder / f"step-{game.step:06d}"
     full = "free some space there, then resume; older checkpoints were kept"
     with writing(target, full), sealed_folder(target, step=game.step, torch=torch.__version__) as temporary:
-        # Python writes the bytes: the libraries' own writers report a full disk in words of theirs, or not at all.
+        # Write the bytes here: the libraries' own writers report a full disk by other exceptions or not at all.
         (temporary / "generator.safetensors").write_bytes(as_bytes(tensors(game.generator.net)))
         if game.generator.average is not None:
             (temporary / "ema.safetensors").write_bytes(as_bytes(tensors(game.generator.average)))
@@ -71,17 +72,17 @@ def save(folder: Path, game: Game, samples: Samples, extra: dict[str, Any], keep
     until_now = [path for path in found if step_of(path) <= game.step]
     later = found[len(until_now) :]
     for old in [*until_now[:-keep], *later]:
-        leaving = old.with_name(f".{old.name}.old")  # a kill now leaves no half of a checkpoint behind
+        leaving = old.with_name(f".{old.name}.old")  # renamed first, so that a kill leaves no half checkpoint
         old.rename(leaving)
         shutil.rmtree(leaving)
     return Checkpoint(target, game.step)
 
 
 def refuse_non_finite(game: Game) -> None:
-    """Refuse to save weights that are not finite over good ones.
+    """Refuse to save a game that has non-finite weights.
 
     Raises:
-        DivergedError: the message names the first of them.
+        DivergedError: the message names the first non-finite tensor.
     """
     nets = {"generator": game.generator.net, "average": game.generator.average, "critic": game.critic.net}
     for role, net in nets.items():
@@ -94,21 +95,21 @@ def refuse_non_finite(game: Game) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written or half-removed."""
+    """Remove checkpoints that a killed process left half-written or half-removed."""
     for left_over in [*folder.glob(".step-*.tmp"), *folder.glob(".step-*.old")]:
         shutil.rmtree(left_over, ignore_errors=True)
 
 
 def in_order(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, whole or damaged, the newest last; copies under names of their own are not ours."""
+    """The folders named `step-NUMBER`, whole or damaged, in order of step; copies under other names are ignored."""
     return sorted((path for path in folder.glob("step-*") if step_of(path) >= 0), key=step_of)
 
 
 def newest(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is whole. Damaged ones are named on stderr and passed over.
+    """The newest intact checkpoint. Damaged ones are reported on stderr and skipped.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no intact checkpoint.
     """
     found = in_order(folder)
     for path in reversed(found):
@@ -122,19 +123,19 @@ def newest(folder: Path) -> Checkpoint:
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None where none was saved yet.
+    """The newest intact checkpoint, or None if none has been saved.
 
     Raises:
-        CheckpointError: all that were saved are damaged.
+        CheckpointError: all saved checkpoints are damaged.
     """
     return newest(folder) if in_order(folder) else None
 
 
 def restore(checkpoint: Checkpoint, game: Game) -> dict[str, Any]:
-    """Load a checkpoint into a game built with the same options; returns the `extra` that was saved.
+    """Load a checkpoint into a game built with the same options; return the `extra` that was saved with it.
 
     Raises:
-        CheckpointError: it holds other networks or parts than the game.
+        CheckpointError: the checkpoint's networks or parts differ from the game's.
     """
     load_weights(game.generator.net, checkpoint.folder / "generator.safetensors")
     if game.generator.average is not None:
@@ -152,10 +153,10 @@ def restore(checkpoint: Checkpoint, game: Game) -> dict[str, Any]:
 
 
 def refuse_packed(path: Path) -> None:
-    """Refuse a file of torch.save whose members are packed, as torch's never are: a megabyte could hold a gigabyte.
+    """Refuse a torch.save file with compressed members: torch writes none, and a megabyte could unpack to a gigabyte.
 
     Raises:
-        ValueError: it is one, or no file of torch.save at all.
+        ValueError: a member is compressed, or the file was not written by torch.save.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -169,7 +170,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """Load weights from a safetensors file.
 
     Raises:
-        CheckpointError: the file is missing, unreadable or of another network.
+        CheckpointError: the file is missing, unreadable, or belongs to another network.
     """
     try:
         net.load_state_dict(load_file(path), strict=True)
@@ -178,17 +179,17 @@ def load_weights(net: nn.Module, path: Path) -> None:
 
 
 def tensors(net: nn.Module) -> dict[str, torch.Tensor]:
-    """A network's weights and buffers, contiguous and on the CPU, as safetensors wants them."""
+    """A network's weights and buffers, contiguous and on the CPU, as safetensors requires."""
     return {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
 
 
 def step_of(path: Path) -> int:
-    """The step in a checkpoint's name, -1 where there is none."""
+    """The step in a checkpoint's name; -1 if the name has none."""
     digits = path.name.removeprefix("step-")
     return int(digits) if digits.isdecimal() else -1
 
 
 def first_line(error: BaseException) -> str:
-    """An error's message, shortened to one line."""
+    """The first two lines of an error's message as one, at most 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (" ".join(lines[:2]) or type(error).__name__)[:200]

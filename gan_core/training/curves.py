@@ -1,4 +1,4 @@
-"""The curves of a run as a picture: losses, what the parts show, scores."""
+"""The curves of a run as a picture: losses, readings of parts, scores."""
 
 import json
 from collections import defaultdict
@@ -9,23 +9,23 @@ from gan_core.storage.sealed import replacing, writing
 
 Series = dict[str, list[tuple[int, float]]]  # name -> (step, value) in order
 
-PANELS = {  # title -> the beginnings of the names in it
+PANELS = {  # title -> the names of its curves
     "losses": ("critic/total", "generator/total"),
     "mean scores of the critic": ("critic/real", "critic/fake"),
     "gradients": ("critic/gradient", "generator/gradient"),
 }
-LEFT_OUT = ("critic/", "generator/")  # the rest of these: terms of the losses
+LEFT_OUT = ("critic/", "generator/")  # prefixes of curves that are not drawn unless PANELS names them
 
 
 def read_series(path: Path) -> Series:
-    """The numbers of a metrics.jsonl by name; evaluations as `scores/...`, so far as they are plain numbers."""
+    """The numbers in a metrics.jsonl, by name; scores are named `scores/...`. Other values are ignored."""
     series: Series = defaultdict(list)
     for line in path.read_text(errors="replace").splitlines():
         try:
             values = json.loads(line)
             step = int(values.pop("step"))
         except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # cut short by a kill
+            continue  # a line that a kill cut short
         flat = {**values, **{f"scores/{name}": value for name, value in values.pop("scores", {}).items()}}
         for name, value in flat.items():
             if isinstance(value, int | float) and name not in ("seconds", "it/s"):
@@ -34,7 +34,7 @@ def read_series(path: Path) -> Series:
 
 
 def panels_of(series: Series) -> dict[str, list[str]]:
-    """Panel -> the names of its curves, of two points and more: PANELS, then one a kind of score and of reading."""
+    """Panel title -> names of its curves of two points or more: PANELS, then a panel per kind of score and reading."""
     series = {name: points for name, points in series.items() if len(points) > 1}
     panels = {title: [name for name in names if name in series] for title, names in PANELS.items()}
     for name in series:
@@ -45,13 +45,13 @@ def panels_of(series: Series) -> dict[str, list[str]]:
 
 
 def labels_of(names: list[str]) -> list[str]:
-    """The part of each name that tells it from the others of a panel."""
+    """Legend labels for the curves of one panel: the last component of each name, or the first if those coincide."""
     last = [name.rpartition("/")[2] for name in names]
     return last if len(set(last)) == len(last) else [name.partition("/")[0] for name in names]
 
 
 def draw_curves(run: Path) -> Path | None:
-    """Write curves.png of a run from its metrics; nothing where there are none yet."""
+    """Write curves.png of a run from its metrics and return its path; None if there are no curves yet."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The loop: critic steps, a generator step, and at their times logging, samples, scores and checkpoints."""
+"""The training loop: critic steps, a generator step, and at intervals logs, samples, scores and checkpoints."""
 
 import contextlib
 import time
@@ -23,13 +23,13 @@ from gan_core.training.means import Means
 from gan_core.training.recorder import Moment, Recorder
 from gan_core.training.signals import Signals, Stopped
 
-PATIENCE = 20  # steps in a row that were not finite before a run is given up
+PATIENCE = 20  # consecutive steps with non-finite gradients after which training stops as diverged
 
 
 class Trainer:
     """Trains a game on a domain's data.
 
-    recorder: what writes the run; None in a process that trains along with the first one.
+    recorder: writes the run; None on every rank but 0.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Trainer:
 
     @property
     def moment(self) -> Moment:
-        """Where the run is."""
+        """The step and the training time of the run so far."""
         return Moment(self.game.step, self.settings.steps, self.seconds)
 
     def resume(self, source: checkpoint.Checkpoint | None) -> None:
-        """Go on from a checkpoint, or begin again where there is none yet."""
+        """Continue from a checkpoint, or start over if there is none (None)."""
         if source is not None:
             extra = checkpoint.restore(source, self.game)
             try:
@@ -66,12 +66,12 @@ class Trainer:
             recorder.forget_after(self.game.step)
 
     def train(self, until: float) -> None:
-        """Train to `settings.steps`, or for `until` seconds; then score, sample and save.
+        """Train up to `settings.steps`, or for `until` seconds; then save, score and sample.
 
         Raises:
-            Stopped: a signal came; the run is saved.
-            DivergedError: the losses stayed non-finite; the run is saved as it was before.
-            GanError: the disk is full; the run is as it was last saved.
+            Stopped: a signal arrived; the run has been saved.
+            DivergedError: gradients stayed non-finite; the last checkpoint is from before.
+            GanError: the disk is full; the last checkpoint is intact.
         """
         with contextlib.ExitStack() as stack:
             for recorder in self.recorders:
@@ -80,7 +80,7 @@ class Trainer:
             self._play(until)
             if self.saved_at != self.game.step:
                 self.save()
-            if self.signals.agreed():  # all evaluate, or none
+            if self.signals.agreed():  # either all processes evaluate or none
                 self.signals.check()
             if self.evaluated_at != self.game.step:
                 self._evaluate()
@@ -88,7 +88,7 @@ class Trainer:
             self.signals.check()
 
     def _play(self, until: float) -> None:
-        """The steps, and what comes at its times."""
+        """Run the steps, and log, sample, score and save at their intervals."""
         settings = self.settings
         started, before = time.monotonic(), self.seconds
         while self.game.step < settings.steps and not self.signals.agreed(time.monotonic() - started >= until):
@@ -101,7 +101,7 @@ class Trainer:
             if self._due(settings.sample_every):
                 self._sample()
             if self._due(settings.eval_every):
-                with contextlib.suppress(Stopped):  # it is saved as it is
+                with contextlib.suppress(Stopped):  # the loop's condition sees the signal, and `train` saves
                     self._evaluate()
             if self._due(settings.save_every):
                 self.save()
@@ -110,7 +110,7 @@ class Trainer:
         return every > 0 and self.game.step % every == 0
 
     def _step(self) -> None:
-        """One iteration: the critic's steps, and the generator's."""
+        """One iteration: the critic's steps, then one generator step."""
         game, settings = self.game, self.settings
         skipped = False
         for _ in range(settings.critic_steps):
@@ -130,10 +130,10 @@ class Trainer:
             )
 
     def _batch(self, player: str, turn: int, n: int) -> Sample:
-        """This process's rows of a player's batch of n real samples, by the number of its step."""
+        """This process's rows of a player's batch of n real samples; `turn` counts the player's steps from 0."""
         positions = np.arange(turn * n, (turn + 1) * n, dtype=np.int64)
         seed = self.settings.seed + (player == "generator")
-        reseed(self.settings.seed, f"data for the {player}", turn)  # what a domain draws, such as mirror images
+        reseed(self.settings.seed, f"data for the {player}", turn)  # for a domain's augmentation, such as flips
         indices = shuffled(positions, self.data.num_examples, seed)
         share = self.settings.labelled_share if player == "critic" and len(self.data.labelled) else 0.0
         if share:
@@ -141,13 +141,13 @@ class Trainer:
         return self.data.batch(indices[dist.own(n)], self.device, self.game.step)
 
     def _count(self, terms: Terms, role: str) -> bool:
-        """Add a step's terms to the means; of a step that was not taken only that it was not."""
+        """Add a step's terms to the means and return whether the step was skipped; then only `skipped` is added."""
         skipped = bool(terms[f"{role}/skipped"])
         self.means.add({f"{role}/skipped": terms[f"{role}/skipped"]} if skipped else terms)
         return skipped
 
     def _diagnosis(self, terms: Terms) -> dict[str, Any]:
-        """What is known of steps that were not finite: the terms of the last one, and the gradients at fault."""
+        """Diagnostics of non-finite steps: the terms of the last step, and the parameters with non-finite gradients."""
         players = {"generator": self.game.generator, "critic": self.game.critic}
         broken = {
             role: [
@@ -176,10 +176,10 @@ class Trainer:
             recorder.sample(self.moment, self.trained())
 
     def _evaluate(self) -> None:
-        """Score what was learned. All processes draw the samples, and stop together; then only the first one scores.
+        """Evaluate the networks. All processes draw samples and stop together; then only rank 0 computes the scores.
 
         Raises:
-            Stopped: a signal came.
+            Stopped: a signal arrived.
         """
         self.signals.interrupting = dist.size() == 1
         try:
@@ -205,7 +205,7 @@ class Trainer:
             recorder.summarise(config, self.moment, count, self.evaluation)
 
     def trained(self) -> Trained:
-        """What was learned so far; samples come from the generator's average where there is one."""
+        """The networks as trained so far; the generator is the running average if there is one."""
         game, settings = self.game, self.settings
         return Trained(
             game.generator.best, cast(Critic, game.critic.net), game.prior, settings.seed, settings.batch_size,

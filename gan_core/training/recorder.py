@@ -1,4 +1,4 @@
-"""What a run leaves behind while it trains: losses, samples, scores, checkpoints, on the disk and on the screen."""
+"""Records a run while it trains: losses, samples, scores and checkpoints, on the disk and on the screen."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from gan_core.training import checkpoint
 from gan_core.training.curves import draw_curves
 from gan_core.training.run import Run
 
-DIAGNOSTICS = "diverged.json"  # what is known of a run that was given up
+DIAGNOSTICS = "diverged.json"  # diagnostics of a run that diverged
 PREVIEW = 10  # samples shown on the terminal
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a run is: its step, of how many, and the seconds of training so far, over all sessions."""
+    """A point in a run: its step, the total number of steps, and the seconds of training over all sessions."""
 
     step: int
     steps: int
@@ -35,19 +35,19 @@ class Moment:
 
 
 class Screen(Protocol):
-    """Where people see a run train."""
+    """Shows the progress of training to a person."""
 
     def start(self, step: int, steps: int) -> None:
-        """Training starts at a step, of so many."""
+        """Training starts at `step`, of `steps` in total."""
 
     def advance(self) -> None:
         """One more step is done."""
 
     def status(self, short: str, long: str) -> None:
-        """The losses: for a bar, and as a line of their own."""
+        """Show the losses: `short` in a progress bar, or `long` as a line."""
 
     def write(self, text: str) -> None:
-        """Lines to keep."""
+        """Show lines that stay on the screen."""
 
     def close(self) -> None:
         """Training ends."""
@@ -73,9 +73,9 @@ class Lines:
 
 
 class Recorder:
-    """Writes a run's folder and screen. A process that only trains along has none.
+    """Writes a run's folder and its screen; only rank 0 has one.
 
-    kept: checkpoints to keep.
+    kept: the number of checkpoints to keep.
     """
 
     def __init__(self, run: Run, domain: Domain, parts: list[Part], kept: int, screen: Screen | None = None) -> None:
@@ -83,12 +83,12 @@ class Recorder:
         self.screen: Screen = screen or Lines()
 
     def forget_after(self, step: int) -> None:
-        """Drop what was recorded beyond a step: a resumed run records it again."""
+        """Drop the records after a step, because a resumed run records them again."""
         self.run.forget_after(step)
 
     @contextlib.contextmanager
     def recording(self, step: int, steps: int) -> Iterator[None]:
-        """From the first step of a session to its last."""
+        """The context of one training session; at step 0 it first writes real samples for comparison."""
         if step == 0:
             with half_removed(self.run.samples / "real") as stem:
                 written = self.domain.samples.show_real(stem, self.domain.samples.pictured)
@@ -104,7 +104,7 @@ class Recorder:
         self.screen.advance()
 
     def log(self, moment: Moment, means: dict[str, float]) -> None:
-        """Record the mean losses since the last time."""
+        """Record the mean losses since the last call."""
         means = {name: round(value, 7) for name, value in means.items()}
         timed = {"seconds": round(moment.seconds, 3), "it/s": round(moment.rate, 3)}
         self.run.metrics(moment.step, {**timed, **means}, means)
@@ -143,7 +143,7 @@ class Recorder:
         checkpoint.save(self.run.checkpoints, game, self.domain.samples, extra, self.kept)
 
     def diagnose(self, about: dict[str, Any]) -> str:
-        """Record what is known of a run that is given up; where that and the checkpoints are, in words."""
+        """Write the diagnostics of a diverged run; return a phrase that says where they and the checkpoints are."""
         write_json(self.run.path / DIAGNOSTICS, about)
         return f"(checkpoints are in {self.run.checkpoints}, what was found in {self.run.path / DIAGNOSTICS})"
 
@@ -164,7 +164,7 @@ class Recorder:
 
 @contextlib.contextmanager
 def half_removed(stem: Path) -> Iterator[Path]:
-    """Yield the stem of a file to write; what could not be written whole does not stay.
+    """Yield the stem of a file to write; if the disk is full, files that were begun are removed.
 
     Raises:
         GanError: the disk is full.
@@ -179,7 +179,7 @@ def half_removed(stem: Path) -> Iterator[Path]:
 
 
 def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
-    """The few means that are shown on the terminal, by name: the two losses, and what each part shows of itself."""
+    """The means that the terminal shows, by name: the total losses of both players, and the readings of the parts."""
     shown = {role: means[f"{role}/total"] for role in ("critic", "generator") if f"{role}/total" in means}
     for part in parts:
         if isinstance(part, Loss) and "critic/real" in means:
@@ -187,12 +187,12 @@ def headline(parts: list[Part], means: dict[str, float]) -> dict[str, float]:
     for part in parts:
         for name in part.meaning:
             key = f"{part.name}/{name}"
-            if key in means:  # there is none of steps that were not taken
+            if key in means:  # skipped steps have no readings
                 shown[key if name in shown else name] = means[key]
     return shown
 
 
 def legend(parts: list[Part]) -> list[str]:
-    """What the names of `headline` mean, a line each."""
+    """The meaning of the names in `headline`, one line per name."""
     meaning = {name: text for part in parts for name, text in part.meaning.items()}
     return [f"{name + ':':<15} {text}" for name, text in meaning.items()]

@@ -1,5 +1,7 @@
 """The run directory: config, metrics, log, samples, checkpoints.
 
+For example:
+
 runs/00003-text-wgan-gp/
   config.json  metrics.jsonl  log.txt  summary.json  samples/  checkpoints/  tensorboard/
 """
@@ -27,7 +29,7 @@ NAME = re.compile(r"[\w.+-]{1,100}")
 
 
 class Run:
-    """An open run directory, held by a lock: one process a run."""
+    """An open run directory, locked so that only one process writes it."""
 
     def __init__(self, path: Path) -> None:
         refuse_links(path)
@@ -40,7 +42,7 @@ class Run:
         except OSError as error:
             self._lock.close()
             raise UsageError(f"{path} is being written by another process: wait for it, or start a new run") from error
-        for left_over in [*path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:  # by a process that was killed
+        for left_over in [*path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]:  # left by killed processes
             remove(left_over)
         self._log = (path / "log.txt").open("a")
         self._metrics = (path / "metrics.jsonl").open("a")
@@ -48,7 +50,7 @@ class Run:
 
     @classmethod
     def create(cls, outdir: Path, name: str, config: dict[str, Any]) -> "Run":
-        """Make the next numbered directory in `outdir`, whole: a kill leaves it with its config.json or not at all.
+        """Create the next numbered directory in `outdir`. Even after a kill it has its config.json or does not exist.
 
         Raises:
             UsageError: the name or the folder cannot be used.
@@ -85,17 +87,17 @@ class Run:
         append(self._log, text + "\n")
 
     def metrics(self, step: int, values: dict[str, Any], scalars: dict[str, float]) -> None:
-        """Append one object to metrics.jsonl, and its scalars to TensorBoard."""
+        """Append one object with the step and `values` to metrics.jsonl, and `scalars` to TensorBoard."""
         append(self._metrics, json.dumps({"step": step, **values}) + "\n")
         self._show().scalars(step, scalars)
 
     def text(self, step: int, title: str, lines: list[str]) -> None:
-        """Show lines of text in TensorBoard, as literal text."""
+        """Show lines of text in TensorBoard, without interpreting them as Markdown."""
         if lines:
             self._show().text(step, title, "\n".join("    " + line for line in lines))
 
     def show(self, step: int, title: str, path: Path) -> None:
-        """Show a picture in TensorBoard; files of another kind stay as they are."""
+        """Show a picture in TensorBoard if the file is a PNG."""
         if path.suffix == ".png":
             from PIL import Image
 
@@ -103,7 +105,10 @@ class Run:
                 self._show().image(step, title, np.asarray(image.convert("RGB")))
 
     def forget_after(self, step: int) -> None:
-        """Drop the metrics beyond a step: a resumed run writes them again. A line of the log that was cut is ended."""
+        """Drop the metrics after a step, because a resumed run writes them again.
+
+        Terminates a log line that a kill cut short.
+        """
         path = self.path / "metrics.jsonl"
         kept = [line.rstrip("\n") + "\n" for line in read_lines(path) if json_step(line) <= step]
         self._metrics.close()
@@ -113,14 +118,14 @@ class Run:
             append(self._log, "\n")
 
     def keep(self) -> None:
-        """Flush the metrics to the disk: those of a checkpoint last as long as it does."""
+        """Flush the metrics to the disk, so that they are as durable as the checkpoint they precede."""
         with writing(self._metrics.name):
             os.fsync(self._metrics.fileno())
 
     def close(self) -> None:
         """Release the run."""
         for file in (self._board, self._log, self._metrics, self._lock):
-            with contextlib.suppress(OSError):  # what could not be written was told when it was
+            with contextlib.suppress(OSError):  # a failed write was reported when it happened
                 if file is not None:
                     file.close()
 
@@ -131,7 +136,7 @@ class Run:
 
 
 def refuse_links(path: Path) -> None:
-    """Refuse a run directory with a link where this program writes: it would write to wherever that leads.
+    """Refuse a run directory with a symbolic link where this program writes: it would write to the link's target.
 
     Raises:
         CheckpointError: the message names the link.
@@ -145,7 +150,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The config.json of a run directory.
 
     Raises:
-        CheckpointError: it is no run directory, or its config.json is unreadable.
+        CheckpointError: the folder is not a run, or its config.json is unreadable.
     """
     file = path / "config.json"
     try:
@@ -165,7 +170,7 @@ def newest_run(outdir: Path, domain: str) -> Path:
     """The newest run of a domain in a folder.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: the folder has no run of that domain.
     """
     for path in sorted(outdir.glob("[0-9]*"), reverse=True) if outdir.is_dir() else ():
         with contextlib.suppress(CheckpointError):
@@ -175,7 +180,7 @@ def newest_run(outdir: Path, domain: str) -> Path:
 
 
 def run_folder(path: str | Path) -> Path:
-    """A run directory as a user names it: the folder itself, or a file or folder inside it."""
+    """The run directory that a user's path refers to: the folder itself, or the run that contains the path."""
     path = Path(path)
     for candidate in (path, *path.parents):
         if (candidate / "config.json").is_file():
@@ -184,7 +189,7 @@ def run_folder(path: str | Path) -> Path:
 
 
 def sweep(outdir: Path) -> None:
-    """Remove the runs that other processes were killed in the middle of making."""
+    """Remove half-created runs of processes that were killed."""
     for left_over in outdir.glob(".new-run.*.tmp"):
         maker = left_over.name.split(".")[2]
         if not (maker.isdecimal() and is_alive(int(maker))):
@@ -192,23 +197,23 @@ def sweep(outdir: Path) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of this number runs, another one than this."""
+    """Whether a process with this ID exists and is not this one."""
     try:
         os.kill(process, 0)
     except (OSError, OverflowError) as error:
-        return isinstance(error, PermissionError)  # another user's
+        return isinstance(error, PermissionError)  # it exists and belongs to another user
     return process != os.getpid()
 
 
 def numbered(folder: Path, outdir: Path, name: str) -> Path:
-    """Give a folder the next number in `outdir` and a name, by one rename; returns its new path."""
+    """Rename a folder to the next number in `outdir` and a name, in one step; return its new path."""
     while True:
         numbers = [int(path.name[:5]) for path in outdir.iterdir() if path.name[:5].isdecimal()]
         path = outdir / f"{max(numbers, default=-1) + 1:05d}-{name}"
         try:
             folder.rename(path)
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster: take the next number
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process has taken this number
                 continue
             raise
         sync(outdir)
@@ -216,12 +221,12 @@ def numbered(folder: Path, outdir: Path, name: str) -> Path:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file with their ends, none if it does not exist; what is not UTF-8 is marked as such."""
+    """The lines of a text file with their line ends; [] if it does not exist. Invalid UTF-8 is replaced by U+FFFD."""
     return path.read_text(errors="replace").splitlines(keepends=True) if path.is_file() else []
 
 
 def is_cut(path: Path) -> bool:
-    """Whether the last line of a text file has no end."""
+    """Whether the last line of a text file lacks its line end."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:
@@ -230,7 +235,7 @@ def is_cut(path: Path) -> bool:
 
 
 def json_step(line: str) -> float:
-    """The step of a line of metrics.jsonl; beyond any step where the line was cut short by a kill."""
+    """The step of a line of metrics.jsonl; infinity for a line that a kill cut short."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError):

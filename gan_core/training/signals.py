@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: it finishes its step, and is saved."""
+"""SIGINT and SIGTERM end a run after its current step; the run is saved."""
 
 import contextlib
 import signal
@@ -10,9 +10,10 @@ from gan_core.runtime import dist
 
 
 class Stopped(BaseException):
-    """A signal asked the run to end; it was saved. `code` is the exit code of the process.
+    """A signal ended the run, which has been saved. `code` is the exit code of the process.
 
-    Like KeyboardInterrupt it is no Exception: it may interrupt scoring, where nobody should take it for a failure.
+    Like KeyboardInterrupt it is a BaseException, so that scoring, which it may interrupt, does not handle it as an
+    error.
     """
 
     def __init__(self, number: int) -> None:
@@ -21,10 +22,11 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """SIGINT and SIGTERM as they come. A second one ends the process at once.
+    """Records SIGINT and SIGTERM. A second signal ends the process immediately.
 
-    number: of the signal that came, 0 for none. interrupting: whether a signal raises `Stopped` where it comes, as it
-    may while samples are scored: that takes minutes, changes nothing, and can be done at any time.
+    number: the number of the signal that arrived, 0 for none.
+    interrupting: whether a signal raises `Stopped` immediately. This is allowed while samples are scored, which takes
+        minutes, changes nothing and can be repeated later.
     """
 
     def __init__(self) -> None:
@@ -33,12 +35,12 @@ class Signals:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Note the signals that come until the block ends."""
+        """Record signals until the context ends."""
 
         def handle(number: int, frame: Any) -> None:
             self.number = number
             print(f"\n{signal.Signals(number).name}: saving; once more to quit at once", file=sys.stderr, flush=True)
-            if dist.size() == 1:  # torchrun itself passes a signal on once more
+            if dist.size() == 1:  # torchrun forwards a signal that its processes may already have received
                 signal.signal(number, signal.SIG_DFL)
             if self.interrupting:
                 raise Stopped(number)
@@ -51,18 +53,18 @@ class Signals:
                 signal.signal(number, handler)
 
     def agreed(self, late: bool = False) -> bool:
-        """Whether a signal came to any process, or one is `late`: then all stop after the same step."""
+        """Whether any process got a signal or is `late` (its time is up). All processes agree, and stop together."""
         code = dist.largest(2 * self.number + late)
         self.number = code // 2
         return code > 0
 
     def check(self) -> None:
-        """Raise `Stopped` if a signal came."""
+        """Raise `Stopped` if a signal has arrived."""
         if self.number:
             raise Stopped(self.number)
 
     def between(self) -> None:
-        """Called between batches of samples: if one of several processes got a signal, all stop at the same batch."""
+        """Called between batches of samples: if any process got a signal, all processes stop at the same batch."""
         if dist.size() > 1 and self.agreed():
             raise Stopped(self.number)
 
