@@ -114,7 +114,7 @@ def test_a_block_adds_its_shortcut():
 def test_the_cost_of_text_is_that_of_its_convolutions():
     setting = Setting(CASES["text-128"], CPU, width=16, batch_size=4, seq_len=8)
     found = work.cost_of(setting, setting.game(compile=False))
-    symbols, rows, products = setting.domain.tokenizer.size, 4 * 8, np.array([5 * 16 * 16] * 10, np.float64)
+    symbols, rows, products = setting.domain.samples.tokenizer.size, 4 * 8, np.array([5 * 16 * 16] * 10, np.float64)
     linear, blocks, ends = 2.0 * 4 * 128 * 8 * 16, 2.0 * rows * products.sum(), 2.0 * rows * symbols * 16
     generator, critic = linear + blocks + ends, ends + blocks + 2.0 * 4 * 8 * 16
     assert found.critic_step.flops == generator + 10 * critic

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gan_core.discovery import import_all
+from gan_core.parts import catalogue
 from seqgan_gp import networks, sources
 from seqgan_gp.networks import base
 from seqgan_gp.scores import metrics
@@ -62,4 +63,5 @@ def test_an_addition_is_one_file_and_its_test(what, tables, tmp_path, monkeypatc
 def test_a_network_of_a_new_file_is_a_choice_of_arch(tmp_path):
     (module, content), _ = example("text network").items()
     (tmp_path / Path(module).name).write_text(content)
-    assert networks.declared(tmp_path) == ("mlp",)
+    (declared,) = catalogue.classes_of(tmp_path / "mlp.py", "seqgan_gp.networks.mlp")
+    assert declared.name == "mlp" and [option.name for option in declared.options()] == ["leak"]

@@ -35,12 +35,12 @@ def scores(name, recipe):
     more = {"eval_num": 20} if name == "image" else {}
     plan = settle(kind, given | more | {"recipe": recipe, "batch_size": 8, "precision": "fp32"})
     chosen = plan.settings(kind)
-    domain = opens.open(chosen)
+    domain = opens(chosen)
     parts = make_parts(plan.parts, plan.numbers)
     game = build(domain, parts, chosen, CPU)
     taught = teaches_classes(parts, len(domain.labels))
     trained = Trained(game.generator.best, game.critic.net, game.prior, 0, chosen.batch_size, CPU, taught)
-    return domain.evaluate(trained)
+    return domain.scores.evaluate(trained)
 
 
 def main(file, *numbers):
