@@ -50,7 +50,8 @@ PRESETS = {
     "small": Preset(
         "a minute on two CPU cores",
         dict(
-            width=128, depth=3, steps=2_000, max_time="50s", log_every=100, sample_every=100, save_every=500,
+            width=128, depth=3, steps=1_000, lr_decay="linear", max_time="50s", log_every=100, sample_every=100,
+            save_every=500,
             precision="fp32", threads=1, **TOY,
         ),
         {

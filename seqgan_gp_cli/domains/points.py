@@ -11,9 +11,9 @@ from seqgan_gp_cli.domains.base import Entry, Report, register
 FILES = (".npy", ".csv")
 EXAMPLES = (
     ("eight Gaussians, in a minute on two CPU cores", "train-points"),
-    ("a weight that falls with the steps", "train-points --data moons --schedule gp-weight=cosine:10:0.1:2000"),
+    ("a weight that falls with the steps", "train-points --data moons --schedule gp-weight=cosine:10:0.1:1000"),
     ("your own points, x and y in two columns", "train-points --data points.csv --recipe r3gan"),
-    ("go on with the newest run for more steps", "train-points --resume --steps 4000"),
+    ("go on with the newest run for more steps", "train-points --resume --steps 2000"),
 )  # fmt: skip
 
 
