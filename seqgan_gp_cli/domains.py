@@ -1,4 +1,4 @@
-"""What the commands know of the domains: the only table of them. Nothing here imports torch before a run is opened."""
+"""The table of domains. This module does not import torch before a run is opened."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A domain: its options, and what imports the module that has its functions."""
+    """A domain: its options, and a function that imports its module."""
 
     kind: Kind
     module: Callable[[], Any]
 
     def open(self, settings: Any) -> "Domain":
-        """The domain with its data."""
+        """Open the domain with its data."""
         return self.module().open_domain(settings)
 
     def from_checkpoint(self, settings: Any, folder: Path) -> "Domain":
-        """The domain without data, from what lies in a checkpoint."""
+        """Open the domain without data, from the files of a checkpoint."""
         return self.module().from_checkpoint(settings, folder)
 
     def report(self, evaluation: dict[str, Any]) -> str:
-        """An evaluation for people."""
+        """An evaluation as text."""
         return self.module().report(evaluation)
 
 
 def text() -> Any:
-    """The module of text."""
+    """Import the text domain."""
     from seqgan_gp import domain
 
     return domain
 
 
 def points() -> Any:
-    """The module of points."""
+    """Import the point domain."""
     from point_gan import domain
 
     return domain
 
 
 def image() -> Any:
-    """The module of images."""
+    """Import the image domain."""
     from image_gan import domain
 
     return domain
@@ -61,10 +61,10 @@ DOMAINS = {"text": Entry(TEXT, text), "points": Entry(POINTS, points), "image": 
 
 
 def entry_of(config: dict[str, Any], path: Path) -> Entry:
-    """The domain of a run's config.
+    """The domain of a run, from its config.
 
     Raises:
-        CheckpointError: this version knows no such domain.
+        CheckpointError: this version has no such domain.
     """
     if str(config.get("domain")) not in DOMAINS:
         raise CheckpointError(f"{path} is a run of domain {config.get('domain')!r}, which this version does not know")
@@ -72,10 +72,10 @@ def entry_of(config: dict[str, Any], path: Path) -> Entry:
 
 
 def plan_of(config: dict[str, Any], path: Path) -> Plan:
-    """The plan that a run was made by. Its config.json is no more trusted than what a user types.
+    """The plan of a run, from its config.json, which is checked like user input.
 
     Raises:
-        CheckpointError: its options are not this version's, or out of range.
+        CheckpointError: an option does not exist in this version or is out of range.
     """
     from gan_core.recipes.build import make_parts
 
@@ -95,10 +95,10 @@ def plan_of(config: dict[str, Any], path: Path) -> Plan:
 
 
 def refuse_code(path: Path, named: str, given: str | None) -> None:
-    """Refuse a run that names a backbone of someone's code, which would be imported, unless the user gives it too.
+    """Refuse a run whose backbone is a Python module, which would be imported, unless the user names it too.
 
     Raises:
-        CheckpointError: the run alone names it.
+        CheckpointError: only the run names the module.
     """
     from image_gan.scores.backbones import runs_code
 
@@ -110,7 +110,7 @@ def check_form(config: dict[str, Any]) -> None:
     """Refuse a config.json whose values are not of the types that `make_config` writes.
 
     Raises:
-        UsageError: the message names the first of them.
+        UsageError: the message names the first such value.
     """
     forms = {"recipe": str, "preset": str, "parts": list, "numbers": dict, "data": dict, "versions": dict}
     for key, form in forms.items():

@@ -1,4 +1,4 @@
-"""evaluate: score a run, or samples that were saved."""
+"""The command `evaluate`: scores a run or saved samples."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ POINT_FILES = (".npy", ".csv")
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What `evaluate` was asked for; None where an option was not given."""
+    """The options of `evaluate`; None for an option that was not given."""
 
     data: str | None
     protocol: str | None
@@ -32,7 +32,7 @@ class Request:
     device: str
 
     def refuse(self, reason: str, *options: str) -> None:
-        """Raise UsageError where one of these options was given."""
+        """Raise UsageError if one of these options was given."""
         for option in options:
             if getattr(self, option) is not None:
                 raise UsageError(f"{flag(option)} is {reason}: leave it out")
@@ -104,7 +104,7 @@ def evaluate(target: str, as_json: bool, **options: Any) -> None:
 
 
 def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a target, and the table that shows it."""
+    """Score a target; returns the report and its text."""
     from gan_core.training.run import run_folder
 
     if target.suffix in POINT_FILES:
@@ -122,7 +122,7 @@ def score(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dic
 
 
 def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of sentences."""
+    """Score a run of the text domain."""
     from seqgan_gp.scores.protocols import PROTOCOLS
 
     request.refuse("not for a run, whose lines have a form already", "seq_len", "bad_utf8")
@@ -136,7 +136,7 @@ def score_text_run(loaded: Any, request: Request) -> dict[str, Any]:
 
 
 def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of images."""
+    """Score a run of the image domain."""
     from seqgan_gp_cli.domains import refuse_code
 
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
@@ -148,7 +148,7 @@ def score_image_run(loaded: Any, request: Request) -> dict[str, Any]:
 
 
 def score_point_run(loaded: Any, request: Request) -> dict[str, Any]:
-    """The report of a run of points."""
+    """Score a run of the point domain."""
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
     request.refuse("for images", "backbone")
     request.refuse("not for a run of points, which is scored by its own", "data")
@@ -156,7 +156,7 @@ def score_point_run(loaded: Any, request: Request) -> dict[str, Any]:
 
 
 def score_points(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a .npy or .csv file of points."""
+    """Score a .npy or .csv file of points."""
     from point_gan.domain import report, score_files
 
     request.refuse("for text", "protocol", "seq_len", "bad_utf8")
@@ -168,7 +168,7 @@ def score_points(target: Path, request: Request) -> tuple[dict[str, Any], Callab
 
 
 def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a file of lines."""
+    """Score a file of lines."""
     from seqgan_gp.corpus.corpus import plain_rows
     from seqgan_gp.scores.plain import plain_scorer
     from seqgan_gp.scores.protocols import table
@@ -185,7 +185,7 @@ def score_lines(target: Path, request: Request) -> tuple[dict[str, Any], Callabl
 
 
 def score_images(target: Path, request: Request) -> tuple[dict[str, Any], Callable[[dict[str, Any]], str]]:
-    """The report of a folder, .npz or .zip of images."""
+    """Score a folder, .npz or .zip of images."""
     from image_gan.domain import score_files
     from image_gan.scores.report import table
 
