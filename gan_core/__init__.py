@@ -1,6 +1,6 @@
-"""The shared core of GANs: losses, penalties, constraints, the game, the loop. It knows no domain.
+"""The shared core of GANs: losses, penalties, constraints, the game, the training loop. It is independent of domains.
 
-What stands in `__all__` is for users, and is imported when it is asked for; other names promise nothing.
+The public names are those in `__all__`; they are imported lazily. Other names may change without notice.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a domain, such as text or images, provides: four small protocols."""
+"""The protocols that a domain such as text or images implements: Data, Networks, Samples, Scores."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,69 +20,69 @@ class Data(Protocol):
 
     fingerprint: str  # identifies the training data and how it is encoded
     num_examples: int
-    labelled: np.ndarray  # the indices of the examples that show a label, () where all do or none
+    labelled: np.ndarray  # the indices of the examples that show a label; empty if all or none do
 
     def batch(self, indices: np.ndarray, device: torch.device, step: int) -> Sample:
-        """The examples at some indices, in [0, num_examples), as training sees them at a generator step."""
+        """The training batch of the examples at `indices`, in [0, num_examples), for a generator step."""
 
     def about(self) -> dict[str, Any]:
-        """What config.json says of the data; `fingerprint` is in it."""
+        """The description of the data in config.json, which includes `fingerprint`."""
 
     def summary(self) -> str:
-        """The data, for people, in a line."""
+        """A one-line description of the data for people."""
 
 
 class Networks(Protocol):
-    """New networks, with PyTorch's initial weights."""
+    """Makes networks, with PyTorch's default initial weights."""
 
     energy_scale: float  # factor of an autoencoder critic's mean reconstruction error
 
     def generator(self, prior: Prior) -> nn.Module:
-        """A network from a `Latent` that the prior draws to x."""
+        """Make a network from a `Latent` of the prior to x."""
 
     def trunk(self, extra: int = 0) -> tuple[nn.Module, int]:
-        """A network from x with `extra` more channels to features (B, F), and F."""
+        """Make a network from x with `extra` additional channels to features (B, F); return it and F."""
 
     def decoder(self, code: int) -> nn.Module:
-        """A network from an encoding (B, code) to x, for autoencoder critics."""
+        """Make a network from an encoding (B, code) to x, for autoencoder critics."""
 
     def initialise(self, net: nn.Module) -> None:
-        """Set the weights of an assembled network."""
+        """Set the initial weights of an assembled network."""
 
 
 class Samples(Protocol):
-    """How samples are written, printed and shown."""
+    """Writes, prints and shows samples."""
 
-    formats: tuple[str, ...]  # that samples are exported in, named by the ending of the file; the usual one first
-    printed: tuple[str, ...]  # those of them that can go to standard output
-    pictured: int  # samples that are shown together
+    formats: tuple[str, ...]  # the formats for `export`, named by the file's suffix; the default first
+    printed: tuple[str, ...]  # the formats that can be written to standard output
+    pictured: int  # number of samples in a picture
 
     def save(self, folder: Path) -> None:
-        """Write what samples are decoded with, such as a tokenizer, into a checkpoint."""
+        """Write the files for decoding samples, such as a tokenizer, into a checkpoint."""
 
     def show(self, stem: Path, picture: Picture, trained: Trained) -> Path:
-        """Write samples to `stem` plus a suffix of the domain's, for people to look at; by class where labelled."""
+        """Write samples to the path `stem` plus the domain's suffix, for people; grouped by class if labelled."""
 
     def show_real(self, stem: Path, num: int) -> Path:
-        """Write `num` real samples in the same form."""
+        """Write `num` real samples in the same form as `show`."""
 
     def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
-        """Write samples in one of `formats` to a new file or folder; `columns` is for pictures."""
+        """Write samples in one of `formats` to a new file or folder; `columns` applies to pictures."""
 
     def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        """Samples in one of `printed`, in pieces for standard output."""
+        """Format samples in one of `printed`, as pieces of text for standard output."""
 
     def preview(self, batches: Iterable[Sample]) -> list[str]:
-        """A few samples as lines for the terminal, none where samples are no lines."""
+        """A few samples as lines for the terminal; [] if samples are not text."""
 
 
 class Scores(Protocol):
-    """How generated samples are scored."""
+    """Scores generated samples."""
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """Score generated samples: the object that `evaluate` prints as JSON.
+        """Score generated samples; returns the object that `evaluate` prints as JSON.
 
-        Every process calls it: all draw their share first, and only where `trained.is_scorer()` is it scored.
+        Every process calls it and draws its share of the samples; then only `trained.is_scorer()` computes the scores.
         """
 
     def scalars(self, evaluation: dict[str, Any]) -> dict[str, float]:
@@ -94,7 +94,7 @@ class Domain:
     """A domain, opened for a run.
 
     labels: the classes of the training examples, as training sees them.
-    data, scores: None where a checkpoint is opened without its data: then samples can only be drawn.
+    data, scores: None if a checkpoint is opened without its data; then samples can be drawn but not scored.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Errors that a user can act on, and how their messages name an option.
+"""Errors that a user can act on, and the way that messages write the name of an option.
 
-The message is one sentence that names the file or the option and the remedy. The command line prints it as it is,
-without a traceback, and exits with the error's code.
+A message is one sentence that names the file or the option and the remedy. The command line prints it without a
+traceback and exits with the error's code.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class GanError(Exception):
-    """The base: something failed and the message says what (exit code 1)."""
+    """The base class: an operation failed, and the message says which and why (exit code 1)."""
 
     exit_code = 1
 
@@ -28,13 +28,13 @@ class DataError(GanError):
 
 
 class CheckpointError(GanError):
-    """There is no usable checkpoint, or it does not match what was asked (exit code 4)."""
+    """There is no usable checkpoint, or it does not match the request (exit code 4)."""
 
     exit_code = 4
 
 
 class DivergedError(GanError):
-    """Training produced numbers that are not finite, too often to go on (exit code 5)."""
+    """Training produced non-finite numbers in too many consecutive steps (exit code 5)."""
 
     exit_code = 5
 
@@ -43,7 +43,7 @@ Writing = Callable[[str, Any], str]
 
 
 def as_keyword(key: str, value: Any = None) -> str:
-    """An option as Python code writes it: `batch_size`, or with a value `batch_size=3`."""
+    """Write an option as Python code: `batch_size`, or with a value `batch_size=3`."""
     return key if value is None else f"{key}={value}"
 
 
@@ -51,21 +51,21 @@ _writing: Writing = as_keyword
 
 
 def named(key: str, value: Any = None) -> str:
-    """An option as a message names it: a setting or `part.field`, with its value if one is given.
+    """Write an option, a setting or `part.field`, for a message, with its value if one is given.
 
-    The form is that of the interface in use: `as_keyword`, unless `naming_options` has set another one.
+    The user interface determines the form: `as_keyword`, unless `naming_options` has set another function.
     """
     return _writing(key, value)
 
 
 def current_naming() -> Writing:
-    """The function by which `named` writes options now."""
+    """The function by which `named` currently writes options."""
     return _writing
 
 
 @contextmanager
 def naming_options(writing: Writing) -> Iterator[None]:
-    """Let `named` write options by another function, in all threads, until the end of the context."""
+    """Within the context, let `named` write options by another function, in all threads."""
     global _writing
     before, _writing = _writing, writing
     try:

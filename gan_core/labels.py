@@ -1,4 +1,4 @@
-"""The classes that examples are labelled with: their names, how many examples show each, which labels are hidden."""
+"""The classes of a data set: their names, the number of training examples in each, and hidden labels."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from gan_core.text import printable
 UNKNOWN = -1  # the label of an example without one
 MAX_CLASSES = (1 << 15) - 1  # labels are int16
 LABELS_FILE = "labels.json"
-LABELS_LIMIT = 1 << 24  # bytes; a larger one is not ours
-LONGEST = 1 << 12  # characters of a name
+LABELS_LIMIT = 1 << 24  # bytes; a larger labels.json is not one of ours
+LONGEST = 1 << 12  # characters; the longest name of a class
 SHOWN = 12  # names in a message
 
 
@@ -23,9 +23,9 @@ SHOWN = 12  # names in a message
 class Labels:
     """The classes of a data set as training sees them.
 
-    names: of the labels 0, 1, ...; () where nothing is labelled.
-    counts: of the training examples that show each label; 0 stops only a run that learns from labels.
-    hidden: training examples that show none.
+    names: the names of the labels 0, 1, ...; () if nothing is labelled.
+    counts: the number of training examples with each label; a count of 0 is an error only if labels are learnt.
+    hidden: the number of training examples without a label.
     """
 
     names: tuple[str, ...] = ()
@@ -37,19 +37,19 @@ class Labels:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Of the labelled examples, the share of each class."""
+        """The share of each class among the labelled examples."""
         return tuple(count / sum(self.counts) for count in self.counts)
 
     def told(self) -> str:
-        """How many classes there are, for people."""
+        """The number of classes and of hidden labels, as text."""
         hidden = f" ({self.hidden:,} labels hidden or missing)" if self.hidden else ""
         return f"{len(self)} classes{hidden}" if self.names else "no labels"
 
     def index(self, name: str) -> int:
-        """The label of that name, or of that number where no class is called so.
+        """The label of a class, given its name, or its number if no class has that name.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no such class.
         """
         if name in self.names:
             return self.names.index(name)
@@ -69,10 +69,10 @@ class Labels:
 
 
 def load(folder: Path) -> Labels:
-    """The classes in a checkpoint.
+    """Read the classes from a checkpoint.
 
     Raises:
-        CheckpointError: they are not readable.
+        CheckpointError: labels.json is missing or invalid.
     """
     path = folder / LABELS_FILE
     try:
@@ -90,18 +90,18 @@ def load(folder: Path) -> Labels:
 def settle_labels(
     labels: np.ndarray, names: Sequence[str], what: str, *, classes: int = 0, per_class: int = 0, seed: int = 0
 ) -> tuple[np.ndarray, Labels]:
-    """The training labels (N,) as training shall see them, int16, and the classes.
+    """Check the training labels (N,) and hide some of them; return the labels that training sees, int16, and Labels.
 
     Args:
-        labels: UNKNOWN where there is none.
-        names: of the classes; () where the data is not labelled.
-        what: the data, for messages.
-        classes: how many there must be, or 0 for any number.
-        per_class: how many labels of each class to keep, chosen by the seed, or 0 for all.
+        labels: UNKNOWN for an example without a label.
+        names: the names of the classes; () for unlabelled data.
+        what: the name of the data, for messages.
+        classes: the required number of classes, or 0 for any.
+        per_class: the number of labels to keep in each class, chosen by the seed, or 0 for all.
 
     Raises:
-        DataError: the labels and the classes do not fit each other.
-        UsageError: more labels are to be kept than there are, or there are none.
+        DataError: a label is out of range, or the number of classes is not the required one.
+        UsageError: a class has fewer labels than are to be kept, or the data has no labels.
     """
     if not len(names):
         if classes or per_class:
@@ -137,8 +137,8 @@ def settle_labels(
 
 
 def hidden(labels: np.ndarray, classes: int, per_class: int, seed: int) -> np.ndarray:
-    """Labels (N,) with all but `per_class` of each class replaced by UNKNOWN, chosen by the seed."""
-    from gan_core.runtime.randomness import derive  # brings torch, which takes seconds: only now that it is needed
+    """Labels (N,) with all but `per_class` of each class replaced by UNKNOWN; the seed chooses the kept ones."""
+    from gan_core.runtime.randomness import derive  # imports torch, which takes seconds: only when needed
 
     rng = np.random.default_rng(derive(seed, "labels that are kept"))
     kept = [rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in range(classes)]
@@ -149,6 +149,6 @@ def hidden(labels: np.ndarray, classes: int, per_class: int, seed: int) -> np.nd
 
 
 def some_labelled(labels: np.ndarray) -> np.ndarray:
-    """The places of the labels that are known, () where all are or none is."""
+    """The indices of the known labels; empty if all or none are known."""
     known = np.flatnonzero(labels >= 0)
     return known if len(known) < len(labels) else known[:0]

@@ -1,4 +1,4 @@
-"""What travels through a step: what the generator starts from, a batch, and what a critic says of it."""
+"""The values of a training step: Latent (the generator's input), Sample (a batch), Verdict (a critic's output)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from torch.nn.functional import one_hot
 
 @dataclass(frozen=True)
 class Latent:
-    """What the generator starts from.
+    """The generator's input.
 
-    z: (B, Z) noise. y: (B,) int64 labels that are asked for, or None. code: (B, C), see `prior.Codes`, or None.
+    z: (B, Z) noise. y: (B,) int64 labels to condition on, or None. code: (B, C) latent codes (see `Codes`), or None.
     """
 
     z: Tensor
@@ -23,11 +23,11 @@ class Latent:
         return self.z.shape[0]
 
     def rows(self, rows: slice) -> "Latent":
-        """Some of them."""
+        """Select rows of the batch."""
         return self._each(lambda part: part[rows])
 
     def to(self, device: torch.device) -> "Latent":
-        """The same on a device."""
+        """Copy to a device."""
         return self._each(lambda part: part.to(device))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Latent":
@@ -40,8 +40,8 @@ class Sample:
     """A batch, channels first.
 
     x: (B, ...) values; text is (B, V, L) one-hot or softmax, images are (B, C, H, W) in [-1, 1].
-    y: (B,) int64 labels, of generated samples those asked for; -1 where a label is unknown; or None.
-    code: (B, C) latent code the batch was made from, or None.
+    y: (B,) int64 labels, or None; -1 for an unknown label. For generated samples, the labels asked for.
+    code: (B, C) the latent codes that the batch was generated from, or None.
     """
 
     x: Tensor
@@ -52,35 +52,35 @@ class Sample:
         return self.x.shape[0]
 
     def rows(self, rows: slice) -> "Sample":
-        """Some of them."""
+        """Select rows of the batch."""
         y, code = (None if part is None else part[rows] for part in (self.y, self.code))
         return Sample(self.x[rows], y, code)
 
     def joined(self, other: "Sample") -> "Sample":
-        """Both batches as one, this one first."""
+        """Concatenate two batches, this one first; codes are dropped."""
         y = None if self.y is None or other.y is None else torch.cat([self.y, other.y])
         return Sample(torch.cat([self.x, other.x]), y)
 
     def to(self, dtype: torch.dtype) -> "Sample":
-        """The same with values of a type."""
+        """Convert x to a dtype."""
         return self.at(self.x.to(dtype))
 
     def without_labels(self) -> "Sample":
-        """The same values and codes."""
+        """A copy with y = None."""
         return Sample(self.x, None, self.code)
 
     def at(self, x: Tensor) -> "Sample":
-        """The same labels and codes at other values."""
+        """A copy with other values x and the same labels and codes."""
         return Sample(x, self.y, self.code)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a critic says of a sample.
+    """A critic's output for a sample.
 
-    heads: one tensor a head, (B,) or (B, n); `score` is the adversarial one, always there.
     features: (B, F), the trunk's output or an autoencoder's encoding.
-    gradient: d score_i / d x_i for every i, shaped like x, where it was asked for.
+    heads: the output of each head, (B,) or (B, n); the adversarial score `score` is always present.
+    gradient: d score_i / d x_i for every i, shaped like x, or None if it was not requested.
     """
 
     sample: Sample
@@ -90,11 +90,11 @@ class Verdict:
 
     @property
     def score(self) -> Tensor:
-        """(B,) one score per sample, never a mean: a mean would scale every gradient by 1/B."""
+        """The scores (B,), one per sample. Not their mean, which would scale every input gradient by 1/B."""
         return self.heads["score"]
 
     def split(self, first: Sample, second: Sample) -> "tuple[Verdict, Verdict]":
-        """The verdict of two joined samples as one of each."""
+        """Split the verdict of two joined samples into a verdict of each."""
         n = len(first)
         return self._part(first, slice(None, n)), self._part(second, slice(n, None))
 
@@ -106,7 +106,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Codes:
-    """The latent code of InfoGAN: some categorical codes, each one-hot, and then some continuous ones, U(-1, 1)."""
+    """The latent codes of InfoGAN: one-hot categorical codes, followed by continuous codes drawn from U(-1, 1).
+
+    categorical, continuous: the number of codes of each kind. categories: the number of values of a categorical code.
+    """
 
     categorical: int
     categories: int
@@ -114,26 +117,26 @@ class Codes:
 
     @property
     def width(self) -> int:
-        """Columns of a batch of codes."""
+        """The number of columns of a batch of codes."""
         return self.categorical * self.categories + self.continuous
 
     @property
     def num(self) -> int:
-        """How many codes there are: the categorical ones come first."""
+        """The number of codes. Categorical codes are numbered first."""
         return self.categorical + self.continuous
 
     def draw(self, num: int, device: torch.device | str = "cpu", generator: torch.Generator | None = None) -> Tensor:
-        """(num, width)."""
+        """Draw `num` rows of codes: (num, width)."""
         values = torch.randint(self.categories, (num, self.categorical), device=device, generator=generator)
         levels = torch.rand(num, self.continuous, device=device, generator=generator) * 2 - 1
         return torch.cat([one_hot(values, self.categories).flatten(1).float(), levels], 1)
 
     def categories_of(self, code: Tensor) -> Tensor:
-        """The values (B, categorical) of the categorical codes in (B, width)."""
+        """The values (B, categorical) of the categorical codes in a batch of codes (B, width)."""
         return code[:, : self.categorical * self.categories].unflatten(1, (self.categorical, self.categories)).argmax(2)
 
     def fixed(self, code: Tensor, index: int, value: float) -> Tensor:
-        """The same codes (B, width) with one of them, categorical ones first, set to a value."""
+        """A copy of codes (B, width) in which code number `index` has the given value."""
         code = code.clone()
         if index < self.categorical:
             start = index * self.categories

@@ -1,4 +1,4 @@
-"""Images as a domain of the core: the four protocols of `gan_core.domain`."""
+"""The image domain: implements the four protocols of `gan_core.domain`."""
 
 import dataclasses
 import json
@@ -39,13 +39,13 @@ from image_gan.scores.report import Scorer, default_num, scalars, table
 from image_gan.settings import LARGEST, ImageSettings
 
 FORMAT_FILE = "images.json"
-FORMAT_LIMIT = 1 << 16  # bytes; a larger one is not ours
-BATCH = 256  # test images at a time
-MAX_TESTED = 10_000  # test images that a critic or a classifier is scored by
+FORMAT_LIMIT = 1 << 16  # bytes; a larger images.json is not one of ours
+BATCH = 256  # test images in a batch
+MAX_TESTED = 10_000  # highest number of test images that a critic or a classifier is scored on
 
 
 class ImageData:
-    """The training images of a set, in [-1, 1]."""
+    """The training images of a data set as batches in [-1, 1]."""
 
     def __init__(self, settings: ImageSettings, images: ImageSet) -> None:
         self.settings, self.images = settings, images
@@ -59,7 +59,7 @@ class ImageData:
         self.size, self.channels = images.train.shape[1], images.train.shape[3]
 
     def batch(self, indices: np.ndarray, device: torch.device, step: int) -> Sample:
-        """Images (B, C, H, W) in [-1, 1], channels last in memory as they lie on the disk."""
+        """Images (B, C, H, W) in [-1, 1], in channels-last memory layout, which is the layout on the disk."""
         x = sent(torch.from_numpy(self.images.train[indices]), device).permute(0, 3, 1, 2).float()
         if self.settings.mirror:
             mirrored = sent(drawn(torch.rand, len(x), 1, 1, 1), device) < 0.5
@@ -70,7 +70,7 @@ class ImageData:
         return Sample(x / 127.5 - 1, y)
 
     def held_out(self, num: int) -> Iterator[Sample]:
-        """At most so many test images, with their labels, the hidden ones too."""
+        """At most `num` test images in batches, with all their labels, hidden ones included."""
         for start in range(0, min(num, len(self.images.test)), BATCH):
             rows = slice(start, min(start + BATCH, num))
             x = torch.from_numpy(np.array(self.images.test[rows])).permute(0, 3, 1, 2).float()
@@ -90,7 +90,7 @@ class ImageData:
 
 
 class ImageNetworks:
-    """The networks of an architecture, for images of one size and number of channels."""
+    """The networks of the settings' architecture, for images of one size and number of channels."""
 
     energy_scale = 1.0
 
@@ -99,10 +99,10 @@ class ImageNetworks:
         self.architecture = settings.architecture()
 
     def generator(self, prior: Prior) -> nn.Module:
-        """With generator_norm "conditional" it takes labels by its normalisation layers, else beside the noise.
+        """Make a generator. With generator_norm "conditional" its norm layers take the labels, else its input row does.
 
         Raises:
-            UsageError: it takes labels by its norms, and the prior draws none.
+            UsageError: generator_norm is "conditional" and the prior has no labels.
         """
         by_norm, num_classes = self.shape.generator_norm == "conditional", prior.num_classes
         if by_norm and not num_classes:
@@ -115,7 +115,7 @@ class ImageNetworks:
         return Generator(self.architecture.build_generator(inputs, shape), num_classes, by_norm)
 
     def decoder(self, code: int) -> nn.Module:
-        """As wide and as normalised as the critic that it is a part of."""
+        """Make a decoder (B, code) -> images, with the width and the norm of the critic that it belongs to."""
         norm = "batch" if self.shape.critic_norm == "batch" else "none"
         shape = dataclasses.replace(self.shape, generator_width=self.shape.width, generator_norm=norm)
         return self.architecture.build_generator(code, shape)
@@ -129,9 +129,9 @@ class ImageNetworks:
 
 
 class ImageSamples:
-    """Images as pictures and files.
+    """Writes images as pictures and files.
 
-    images: whose test images are shown as real ones; None where a checkpoint is opened without its data.
+    images: provides real images to show; None if a checkpoint is opened without its data.
     """
 
     formats: tuple[str, ...] = ("png", "folder", "npz")
@@ -166,7 +166,9 @@ class ImageSamples:
         return []
 
     def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
-        """Where labels were asked for, `folder` has a sub-folder a class, and `npz` an array `labels`."""
+        """Write images to a file or folder. For conditional samples, `folder` has a sub-folder per class and `npz` an
+        array `labels`.
+        """
         if form == "folder":
             path.mkdir()
             for i, (image, y) in enumerate(with_labels(batches)):
@@ -194,7 +196,7 @@ class ImageSamples:
 
 
 class ImageScores:
-    """Scores by the features of a backbone, and what samples show of labels and codes."""
+    """Scores by the features of a backbone, and scores of labels and codes."""
 
     def __init__(self, data: ImageData, networks: ImageNetworks) -> None:
         self.data, self.images, self.settings, self._networks = data, data.images, data.settings, networks
@@ -202,13 +204,14 @@ class ImageScores:
         self._judge: Judge | None = None
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """The run's scores; {} in all processes but the first, which draw and look at their share of the samples."""
+        """The run's scores; {} on ranks other than 0, which only compute the features of their share of samples."""
         return self.score(trained)
 
     def score(self, trained: Trained, num: int = 0, backbone: str = "", data: str | None = None) -> dict[str, Any]:
-        """The report of so many samples by the features of a backbone, as the settings say where it is not given.
+        """Score samples by the features of a backbone.
 
-        data: other real images to compare with, fitted to the size of the run's.
+        num, backbone: the number of samples and the backbone; 0 and "" for those of the settings.
+        data: other real images to compare with, resized to the run's size; None for the run's images.
         """
         backbone = backbone or self.settings.backbone
         if data is None:
@@ -227,12 +230,12 @@ class ImageScores:
 
     def _scorer(self, backbone: str, trained: Trained) -> Scorer:
         if backbone not in self._scorers:
-            noise = {} if rank() else {"untrained generator": self._untrained(trained)}  # only the first one scores
+            noise = {} if rank() else {"untrained generator": self._untrained(trained)}  # only rank 0 scores
             self._scorers[backbone] = scorer(self.images, backbone, noise)
         return self._scorers[backbone]
 
     def _show_labels(self, trained: Trained, num: int, scorer: Scorer) -> Shown | None:
-        """What samples show of labels and codes, and their features; None of a run that knows nothing of them."""
+        """Generate samples for the scores of labels and codes, with their features; None if the run uses neither."""
         if not knows_labels(trained):
             return None
         measured = len(self.data.labels) > 1 and trained.prior.shares
@@ -241,7 +244,7 @@ class ImageScores:
         )
 
     def _score_labels(self, trained: Trained, shown: Shown | None, scorer: Scorer) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
+        """{"labels": the report of `label_report`}, or {} if the run uses neither labels nor codes."""
         if shown is None:
             return {}
         report = evaluate_labels(trained, self._judged(), shown)
@@ -251,7 +254,7 @@ class ImageScores:
         return {"labels": report}
 
     def _judged(self) -> Judge | None:
-        """The judge of classes, if there are two to tell apart."""
+        """The held-out classifier, or None if the data has fewer than two classes."""
         if self._judge is None and len(self.data.labels) > 1:
             known = classifier.trained("classifier", self.images, torch.device("cpu"))
 
@@ -262,7 +265,7 @@ class ImageScores:
         return self._judge
 
     def _untrained(self, trained: Trained) -> np.ndarray:
-        """What a generator draws before its first step: the least that training must improve on."""
+        """Samples of the untrained generator, uint8 (N, H, W, C), as a baseline for the scores."""
         settings, prior = self.settings, trained.prior
         with torch.random.fork_rng():
             reseed(settings.seed, "initialisation")
@@ -273,13 +276,13 @@ class ImageScores:
 
 
 def open_domain(settings: ImageSettings) -> Domain:
-    """Images, with the settings' data prepared or taken from the cache.
+    """Open the image domain, with the settings' data prepared or taken from the cache.
 
     Raises:
         DataError: the data cannot be used.
     """
     if settings.size:
-        settings.shape(settings.size, settings.channels or 1)  # before hours of decoding
+        settings.shape(settings.size, settings.channels or 1)  # refuse a bad size before hours of decoding
     images = prepared(settings, settings.data, settings.size, settings.channels)
     size = images.train.shape[1]
     if size > LARGEST:
@@ -290,7 +293,7 @@ def open_domain(settings: ImageSettings) -> Domain:
 
 
 def domain_of(settings: ImageSettings, images: ImageSet) -> Domain:
-    """Images, with a set of them."""
+    """The image domain with a given data set."""
     data = ImageData(settings, images)
     networks = ImageNetworks(settings, data.size, data.channels)
     samples = ImageSamples(settings, data.size, data.channels, data.labels, images)
@@ -301,7 +304,11 @@ def domain_of(settings: ImageSettings, images: ImageSet) -> Domain:
 
 
 def from_checkpoint(settings: ImageSettings, folder: Path) -> Domain:
-    """Images without data, of the size and with the labels of a checkpoint: samples can be drawn."""
+    """The image domain without data, for drawing samples, with the size and the labels of a checkpoint.
+
+    Raises:
+        CheckpointError: images.json or labels.json is missing or invalid.
+    """
     path = folder / FORMAT_FILE
     try:
         about = json.loads(read_limited(path, FORMAT_LIMIT))
@@ -317,13 +324,13 @@ def from_checkpoint(settings: ImageSettings, folder: Path) -> Domain:
 
 
 def report(evaluation: dict[str, Any]) -> str:
-    """An evaluation for people: a table, and one of labels where the run knows any."""
+    """An evaluation as text: a table of scores, and a table of labels if there is one."""
     labels = [label_table(evaluation["labels"])] if evaluation.get("labels") else []
     return "\n\n".join([table(evaluation), *labels])
 
 
 def prepared(settings: ImageSettings, data: str, size: int, channels: int) -> ImageSet:
-    """Images of `data` in a size, read as the settings say."""
+    """Prepare the images of `data` in a size, with the other options from the settings."""
     return prepare(
         data, size=size, channels=channels, resize=settings.resize, bad_images=settings.bad_images,
         max_pixels=settings.max_pixels, heldout=settings.heldout,
@@ -331,17 +338,20 @@ def prepared(settings: ImageSettings, data: str, size: int, channels: int) -> Im
 
 
 def scorer(images: ImageSet, backbone: str, noise: dict[str, np.ndarray] | None = None) -> Scorer:
-    """What scores samples against real images, by the features of a backbone: `auto` is the one that needs no file."""
+    """A scorer of samples against real images, by the features of a backbone.
+
+    backbone: "auto" trains one on the real images: a classifier if they are labelled, else by rotation.
+    """
     if backbone == "auto":
         backbone = "classifier" if images.classes else "rotation"
     return Scorer(images, open_backbone(backbone, images), noise or {})
 
 
 def score_files(samples: str, data: str, backbone: str) -> dict[str, Any]:
-    """The report of images that were saved, a folder, .npz or .zip, against real ones of `data`, at the samples' size.
+    """Score saved images (a folder, .npz or .zip) against the real images of `data`, resized to the samples' size.
 
     Raises:
-        DataError: either cannot be used.
+        DataError: the samples or the data cannot be used.
     """
     images = open_images(samples)
     _, size, _, channels = images.shape
@@ -349,22 +359,22 @@ def score_files(samples: str, data: str, backbone: str) -> dict[str, Any]:
 
 
 def pixels(x: Tensor) -> np.ndarray:
-    """Images (B, C, H, W) in [-1, 1] as uint8 (B, H, W, C): the same scale for all, never stretched."""
+    """Images (B, C, H, W) in [-1, 1] as uint8 (B, H, W, C), scaled by a constant and not by each image's range."""
     levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def pixels_of(batches: Iterable[Sample]) -> np.ndarray:
-    """Batches of images as uint8 (N, H, W, C)."""
+    """All images of the batches as uint8 (N, H, W, C)."""
     return np.concatenate([pixels(batch.x) for batch in batches])
 
 
 def with_labels(batches: Iterable[Sample]) -> Iterator[tuple[np.ndarray, int | None]]:
-    """Each image (H, W, C) uint8 of batches, with its label."""
+    """Each image of the batches, uint8 (H, W, C), with its label or None."""
     for batch in batches:
         yield from zip(pixels(batch.x), repeat(None) if batch.y is None else batch.y.tolist(), strict=False)
 
 
 def file_name(name: str) -> str:
-    """The name of a class as that of a folder: no separator, no hidden or special one."""
+    """A folder name for a class name: without path separators, and not a hidden or special name."""
     return re.sub(r"[^\w .-]", "_", name).strip(" .") or "_"

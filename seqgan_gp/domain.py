@@ -1,4 +1,4 @@
-"""Text as a domain of the core: the four protocols of `gan_core.domain`."""
+"""The text domain: implements the four protocols of `gan_core.domain`."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -31,9 +31,9 @@ from seqgan_gp.scores.protocols import PROTOCOLS, other_scorer, run_scorer, scal
 from seqgan_gp.settings import TextSettings
 from seqgan_gp.tokenizers.base import Tokenizer
 
-TESTED = 2_000  # samples that are scored for their labels
-MAX_TESTED = 10_000  # held-out lines that a critic or a classifier is scored by
-BATCH = 256  # of them at a time
+TESTED = 2_000  # samples in the evaluation of labels
+MAX_TESTED = 10_000  # highest number of held-out lines that a critic or a classifier is scored on
+BATCH = 256  # held-out lines in a batch
 
 
 class TextData:
@@ -50,13 +50,13 @@ class TextData:
         self.num_examples = len(corpus.train)
 
     def batch(self, indices: np.ndarray, device: torch.device, step: int) -> Sample:
-        """One-hot lines (B, V, L), made on the device from ids of a byte or two; smoothed as the settings say."""
+        """One-hot lines (B, V, L), smoothed by the setting `smoothing`. Only the ids are copied to the device."""
         ids = sent(torch.from_numpy(self.corpus.train[indices]), device).long()
         y = sent(torch.from_numpy(self._labels[indices]), device).long() if len(self.labels) else None
         return Sample(one_hot(ids, self.corpus.tokenizer.size, at(self.settings.smoothing, step)), y)
 
     def held_out(self, num: int) -> Iterator[Sample]:
-        """At most so many held-out lines, with their labels, the hidden ones too."""
+        """At most `num` held-out lines in batches, with all their labels, hidden ones included."""
         for start in range(0, min(num, len(self.corpus.heldout)), BATCH):
             rows = slice(start, min(start + BATCH, num))
             x = one_hot(torch.from_numpy(self.corpus.heldout[rows].astype(np.int64)), self.corpus.tokenizer.size)
@@ -82,7 +82,7 @@ class TextData:
 
 
 class TextNetworks:
-    """The networks of an architecture, for lines of a number of symbols."""
+    """The networks of the settings' architecture, for a vocabulary of `symbols` symbols."""
 
     def __init__(self, settings: TextSettings, symbols: int) -> None:
         # Half the sum over symbols, averaged over positions: the total variation between a symbol and its
@@ -108,9 +108,9 @@ class TextNetworks:
 
 
 class TextSamples:
-    """Sentences from softmax batches: the likeliest symbol at each position.
+    """Decodes softmax batches to sentences (the most likely symbol at each position), and writes them.
 
-    corpus: whose held-out lines are shown as real ones; None where a checkpoint is opened without its data.
+    corpus: provides real lines to show; None if a checkpoint is opened without its data.
     """
 
     formats: tuple[str, ...] = ("txt", "jsonl", "npz")
@@ -139,7 +139,7 @@ class TextSamples:
         return path
 
     def export(self, batches: Iterable[Sample], form: str, path: Path, columns: int | None = None) -> None:
-        """`npz` has the array `labels` beside `ids` where labels were asked for."""
+        """Write samples to a file. `npz` has the array `ids` and, for conditional samples, `labels`."""
         if form == "npz":
             samples = list(batches)
             labels = {} if samples[0].y is None else {"labels": torch.cat([s.y for s in samples]).numpy()}
@@ -150,7 +150,7 @@ class TextSamples:
             file.writelines(self.lines(batches, form, for_terminal=False))
 
     def lines(self, batches: Iterable[Sample], form: str, for_terminal: bool) -> Iterator[str]:
-        """A line each; `txt` begins it with the label and a tab where labels were asked for, as `data` reads them."""
+        """One line per sample. In `txt`, a conditional sample begins with its label and a tab, as `data` reads it."""
         for text, name in self._named(batches):
             if form == "jsonl":
                 about = {"text": text} if name is None else {"label": name, "text": text}
@@ -163,13 +163,13 @@ class TextSamples:
         return [plain(line.replace("\t", ": ", 1)) for line in self._rows(batches)]
 
     def _named(self, batches: Iterable[Sample]) -> Iterator[tuple[str, str | None]]:
-        """Each sentence of batches, with the name of its class."""
+        """Each sentence of the batches, with the name of its class or None."""
         for batch in batches:
             names = repeat(None) if batch.y is None else (self.labels.names[y] for y in batch.y.tolist())
             yield from zip(self.tokenizer.decode(ids_of([batch])), names, strict=False)
 
     def _rows(self, batches: Iterable[Sample], columns: int | None = None) -> Iterator[str]:
-        """Lines to look at: sentences, behind their classes; in groups of `columns`, where that is given."""
+        """Lines for people: the class, a tab and the sentence; `columns` sentences form a group if it is given."""
         for i, (text, name) in enumerate(self._named(batches)):
             if columns and i and i % columns == 0:
                 yield ""
@@ -177,7 +177,7 @@ class TextSamples:
 
 
 class TextScores:
-    """N-gram scores by each protocol, and what samples show of labels and codes."""
+    """N-gram scores by each protocol, and scores of labels and codes."""
 
     def __init__(self, data: TextData) -> None:
         self.data, self.corpus = data, data.corpus
@@ -185,7 +185,7 @@ class TextScores:
         self._scorers = {name: run_scorer(protocol, data.corpus) for name, protocol in PROTOCOLS.items()}
 
     def evaluate(self, trained: Trained) -> dict[str, Any]:
-        """The run's scores, protocol -> report; {} in all processes but the first, which draw their share."""
+        """The run's scores, protocol -> report; {} on ranks other than 0, which only draw their share of samples."""
         drawn = {name: trained.collect(protocol.num, read_ids) for name, protocol in PROTOCOLS.items()}
         shown = self.show_labels(trained)
         if not trained.is_scorer():
@@ -194,7 +194,11 @@ class TextScores:
         return reports | self.score_shown(trained, shown)
 
     def score(self, protocol: str, trained: Trained, num: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """One protocol's report; of `num` samples, against all lines of other `data`, where its own are not wanted."""
+        """The report of one protocol.
+
+        num: the number of samples; None for the protocol's number.
+        data: other real lines to compare with; None for the run's lines.
+        """
         scorer = self._scorers[protocol]
         if data is not None:
             settings = self.data.settings
@@ -207,19 +211,19 @@ class TextScores:
         return scalars(reports) | label_scalars(evaluation.get("labels", {}))
 
     def score_labels(self, trained: Trained, num: int = 0) -> dict[str, Any]:
-        """Under `labels`, what the run knows of labels or codes, if anything: see `label_report`."""
+        """{"labels": the report of `label_report`}, or {} if the run uses neither labels nor codes."""
         return self.score_shown(trained, self.show_labels(trained, num))
 
     def show_labels(self, trained: Trained, num: int = 0) -> Shown | None:
-        """What samples show of labels and codes; None of a run that knows nothing of them."""
+        """Generate the samples for the scores of labels and codes; None if the run uses neither."""
         return show_labels(trained, self._judged(), num or TESTED) if knows_labels(trained) else None
 
     def score_shown(self, trained: Trained, shown: Shown | None) -> dict[str, Any]:
-        """The report of what samples showed."""
+        """{"labels": the report for the samples of `show_labels`}, or {} for None."""
         return {} if shown is None else {"labels": evaluate_labels(trained, self._judged(), shown)}
 
     def _judged(self) -> Judge | None:
-        """The judge of classes, if there are two to tell apart."""
+        """The held-out classifier, or None if the data has fewer than two classes."""
         if self._judge is None and len(self.data.labels) > 1:
             corpus = self.corpus
             known = NgramClassifier.fit(corpus.train, corpus.train_labels, len(self.data.labels))
@@ -232,7 +236,7 @@ class TextScores:
 
 
 def open_domain(settings: TextSettings) -> Domain:
-    """Text, with the settings' data prepared or taken from the cache.
+    """Open the text domain, with the settings' data prepared or taken from the cache.
 
     Raises:
         DataError: the data cannot be used.
@@ -245,7 +249,7 @@ def open_domain(settings: TextSettings) -> Domain:
 
 
 def domain_of(settings: TextSettings, corpus: Corpus) -> Domain:
-    """Text, with a corpus."""
+    """The text domain with a given corpus."""
     data = TextData(settings, corpus)
     return Domain(
         name="text", labels=data.labels, networks=TextNetworks(settings, corpus.tokenizer.size),
@@ -254,15 +258,15 @@ def domain_of(settings: TextSettings, corpus: Corpus) -> Domain:
 
 
 def from_checkpoint(settings: TextSettings, folder: Path) -> Domain:
-    """Text without data, with the tokenizer and the labels of a checkpoint: samples can be drawn."""
+    """The text domain without data, for drawing samples, with the tokenizer and the labels of a checkpoint."""
     tokenizer, labels = tokenizers.load(folder), load_labels(folder)
     networks, samples = TextNetworks(settings, tokenizer.size), TextSamples(tokenizer, labels)
     return Domain(name="text", labels=labels, networks=networks, samples=samples)
 
 
 def report(evaluation: dict[str, Any]) -> str:
-    """An evaluation for people: a table for each protocol, and in words how the score compares."""
-    if "protocol" in evaluation:  # the one that was asked for
+    """An evaluation as text: for each protocol a table, and a sentence that compares the score."""
+    if "protocol" in evaluation:  # the report of a single protocol
         protocol = {name: value for name, value in evaluation.items() if name != "labels"}
         labels = {name: value for name, value in evaluation.items() if name == "labels"}
         evaluation = {evaluation["protocol"]: protocol} | labels
@@ -271,22 +275,22 @@ def report(evaluation: dict[str, Any]) -> str:
 
 
 def one_hot(ids: Tensor, symbols: int, smoothing: float = 0.0) -> Tensor:
-    """Lines (B, L) as (B, V, L); a share `smoothing` of each one-hot is spread over all symbols alike."""
+    """One-hot lines (B, V, L) of ids (B, L); a share `smoothing` of each one-hot is spread evenly over all symbols."""
     spread = smoothing / symbols
     x = torch.full((*ids.shape, symbols), spread, device=ids.device)
     return x.scatter_(2, ids.unsqueeze(2), 1 - smoothing + spread).transpose(1, 2)
 
 
 def ids_of(batches: Iterable[Sample]) -> np.ndarray:
-    """Softmax batches (B, V, L) as the ids (N, L) of the likeliest symbols."""
+    """The ids (N, L) of the most likely symbols in softmax batches (B, V, L)."""
     return np.concatenate([batch.x.argmax(dim=1).to(torch.int32).cpu().numpy() for batch in batches])
 
 
 def read_ids(batch: Sample) -> dict[str, np.ndarray]:
-    """A softmax batch as the array `ids`."""
+    """The array `ids` (B, L) of a softmax batch, for `Trained.collect`."""
     return {"ids": ids_of([batch])}
 
 
 def vocab_size_of(settings: TextSettings) -> int | None:
-    """The size to train a tokenizer with; bytes have a size of their own."""
+    """The vocabulary size to train a tokenizer with; None for bytes, which have a fixed size."""
     return None if settings.tokenizer == "byte" else settings.vocab_size

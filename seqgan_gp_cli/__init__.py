@@ -1,6 +1,6 @@
-"""The command line: the Click group, and the one place where errors become sentences and exit codes.
+"""The command line: the Click group, and the conversion of errors to messages and exit codes.
 
-Commands are imported when they are called, and torch when one runs: it takes seconds, and help should not.
+Commands are imported when they are called, and torch when a command runs: importing it takes seconds.
 """
 
 import importlib
@@ -37,7 +37,7 @@ EXAMPLES = (
     ("the options of a command", "train-image --help"),
 )
 DEBUG = "SEQGAN_GP_DEBUG"
-LONGEST = 1000  # characters of a message; what data and runs hold may be quoted in one
+LONGEST = 1000  # characters; the longest message, because messages may quote data
 
 
 class LazyGroup(click.Group):
@@ -94,14 +94,14 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def tqdm_bar(**about: Any) -> Any:
-    """A bar of tqdm's, which is imported when the first one is shown."""
+    """A tqdm progress bar; tqdm is imported when the first bar is shown."""
     from tqdm import tqdm
 
     return tqdm(**about)
 
 
 def program() -> str:
-    """The program as the user called it."""
+    """The command by which the user called the program."""
     return "seqgan-gp" if Path(sys.argv[0]).name == "seqgan-gp" else "python cli.py"
 
 
@@ -122,7 +122,7 @@ def code_of(args: Sequence[str] | None) -> int:
         return complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return complain("interrupted", 130)
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         drop_output()
         return 0
     except MemoryError:
@@ -134,7 +134,7 @@ def code_of(args: Sequence[str] | None) -> int:
 
 
 def of_option(error: click.NoSuchOption) -> str:
-    """An unknown option as one sentence: its present name if it has been renamed, else the nearest one."""
+    """The message for an unknown option, with its new name if it has been renamed, else the nearest option."""
     name, ctx = error.option_name, error.ctx
     names = [each for param in ctx.command.get_params(ctx) for each in param.opts + param.secondary_opts] if ctx else []
     if (new := RENAMED.get(key_of(name))) and flag(new) in names:
@@ -145,7 +145,7 @@ def of_option(error: click.NoSuchOption) -> str:
 
 
 def of_system(error: OSError) -> str:
-    """An error of the system as one sentence: the file, what is wrong with it, and the remedy."""
+    """The message for an OSError: the file, the problem and the remedy, in one sentence."""
     full = error.errno in FULL
     if full and error.filename is None:  # our own files are named where they are written
         return f"standard output cannot be written ({error.strerror}): free some space there"
@@ -154,7 +154,7 @@ def of_system(error: OSError) -> str:
 
 
 def drop_output() -> None:
-    """Drop what standard output does not take: Python would try once more at its end, and fail with exit code 120."""
+    """Discard unwritten output: Python would try to flush it at exit and fail with exit code 120."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

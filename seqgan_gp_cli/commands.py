@@ -1,4 +1,4 @@
-"""The commands that train: their options and their help. `train` runs them, and imports torch."""
+"""The training commands with their options and help. The module `train`, which imports torch, runs them."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from seqgan_gp_cli.options import EXAMPLE, NEWEST, click_options, read_file, rea
 
 
 def run_options(kind: Kind) -> list[FieldOption]:
-    """The options that are no fields: what to train, and where runs are kept."""
+    """The options of a training command that are not fields: recipe, preset and parts, and the folder of runs."""
     presets = "; ".join(f"{name}: {preset.summary}" for name, preset in kind.presets.items())
     return [
         FieldOption(

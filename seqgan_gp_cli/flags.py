@@ -1,4 +1,4 @@
-"""How the command line writes options. The core names them by their fields."""
+"""Conversion between the names of fields, which the core uses, and command-line flags."""
 
 import re
 from collections.abc import Callable
@@ -19,5 +19,5 @@ def key_of(name: str) -> str:
 
 
 def with_flags(help: str, is_option: Callable[[str], bool]) -> str:
-    """A help text in which every option that stands in backticks is written as its flag."""
+    """Replace every option in backticks by its flag in a help text."""
     return FIELD.sub(lambda found: flag(found[1]) if is_option(found[1]) else found[0], help)

@@ -1,4 +1,4 @@
-"""Help: commands with examples at the end, and the sections of the training commands."""
+"""Help texts: commands whose help ends with examples, and the sections of the training commands' help."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ GIVEN, ALL = "given", "all parts"  # keys of a context's meta
 
 
 class Command(click.Command):
-    """A command whose help ends with examples: pairs of what it does and a command line without the program's name."""
+    """A command whose help ends with examples: pairs of a description and a command line without the program's name."""
 
     def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -41,7 +41,10 @@ def write_examples(ctx: click.Context, formatter: click.HelpFormatter, examples:
 
 
 class FieldOption(click.Option):
-    """An option of a run. key: its setting or `part.field`, or its name if it is neither; section: of the help."""
+    """An option of a run.
+
+    key: its setting or `part.field`, or its name if it is neither. section: the section of the help that lists it.
+    """
 
     def __init__(self, key: str, section: str, *args: Any, default_value: Any = None, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -49,11 +52,11 @@ class FieldOption(click.Option):
 
     @property
     def part(self) -> str:
-        """The part that it is an option of, or ""."""
+        """The part that the option belongs to, or ""."""
         return self.key.partition(".")[0] if "." in self.key else ""
 
     def record(self, ctx: click.Context, plan: Plan, is_option: Any) -> tuple[str, str]:
-        """How help shows it: its names, and its text with the value that a run of this plan has."""
+        """The option's entry in the help: its names, and its text with the value in a run of this plan."""
         names, _ = self.get_help_record(ctx) or ("", "")
         text = with_flags(f"{self.part}: {self.help}" if self.part else self.help or "", is_option)
         chosen = {**plan.numbers, "recipe": plan.recipe, "preset": plan.preset}
@@ -62,7 +65,7 @@ class FieldOption(click.Option):
 
 
 def shown(value: Any) -> str:
-    """A default as help shows it; "" where an option has none."""
+    """A default value as help shows it; "" if the option has none."""
     return (
         {True: "on", False: "off"}[value] if isinstance(value, bool) else "" if value is None else str(value) or "none"
     )
@@ -82,7 +85,7 @@ class TrainCommand(Command):
         )  # fmt: skip
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse twice: first for the options that help depends on, wherever they stand on the line."""
+        """Parse twice: first only the options that help depends on, at any position of the command line."""
         ctx.meta[GIVEN], _, _ = self.make_parser(ctx).parse_args(args=list(args))
         return super().parse_args(ctx, args)
 

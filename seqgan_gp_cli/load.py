@@ -1,4 +1,4 @@
-"""Opening a run to use what it learned."""
+"""Loading a trained run for sampling or scoring."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from seqgan_gp_cli.domains import Entry, entry_of, plan_of
 
 T = TypeVar("T", bound=torch.nn.Module)
 
-BATCH = 1024  # samples at a time, whatever a config.json says
-NUMBERS = 1 << 26  # of which there may be so many in a batch
+BATCH = 1024  # highest number of samples in a batch, whatever a config.json says
+NUMBERS = 1 << 26  # highest number of values in a batch
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Loaded:
     taught: bool
 
     def trained(self, seed: int) -> Trained:
-        """What was learned, to draw from by a seed."""
+        """The trained networks, for drawing samples by a seed."""
         return Trained(self.generator, self.critic, self.prior, seed, self.batch_size, self.device, self.taught)
 
 
 def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) -> Loaded:
-    """Load a run's newest whole checkpoint.
+    """Load a run's newest intact checkpoint.
 
     ema: the running average (True), the trained weights (False), or whichever the run samples from (None).
-    with_data: open the run's data and load its critic too, which scoring needs and sampling does not.
+    with_data: whether to open the run's data and load its critic too, which only scoring needs.
 
     Raises:
-        CheckpointError: there is none, or it has no average.
+        CheckpointError: there is no intact checkpoint, or it has no running average.
     """
     path = run_folder(run)
     config = read_config(path)
@@ -87,10 +87,10 @@ def load(run: str, ema: bool | None, device_name: str, with_data: bool = False) 
 
 
 def check_parts(parts: list[Part], labels: Labels, path: Path) -> None:
-    """Refuse a run whose parts cannot play together, as no run of ours has them.
+    """Refuse a run whose parts contradict each other or its labels; a training command would not create it.
 
     Raises:
-        CheckpointError: they cannot.
+        CheckpointError: the parts contradict each other or the labels.
     """
     try:
         if len(labels) and not sum(labels.counts):
@@ -101,10 +101,10 @@ def check_parts(parts: list[Part], labels: Labels, path: Path) -> None:
 
 
 def loaded(make: Callable[[], T], file: Path) -> T:
-    """A network with the weights of a file.
+    """Make a network and load its weights from a file.
 
     Raises:
-        CheckpointError: the file is missing, unreadable or of another network.
+        CheckpointError: the file is missing, unreadable, or belongs to another network.
     """
     check_size(make, file)
     net = make()
@@ -113,32 +113,32 @@ def loaded(make: Callable[[], T], file: Path) -> T:
 
 
 def check_networks(domain: Any, parts: list[Part], settings: Any, folder: Path) -> None:
-    """Refuse networks that are larger than their files in the folder of a checkpoint, before they are made.
+    """Refuse networks that are larger than their weight files in a checkpoint, before memory is allocated.
 
     Raises:
-        CheckpointError: one is.
+        CheckpointError: a network is larger than its file.
     """
     check_size(lambda: make_generator(domain, parts, settings), folder / "generator.safetensors")
     check_size(lambda: make_critic(domain, parts, settings), folder / "critic.safetensors")
 
 
 def check_size(make: Callable[[], torch.nn.Module], file: Path) -> None:
-    """Refuse a network that is larger than the file of its weights, before memory is taken for it.
+    """Refuse a network that is larger than its weight file, before memory is allocated.
 
     Raises:
-        CheckpointError: it is.
+        CheckpointError: the network is larger than the file.
     """
-    with torch.device("meta"):  # shapes without numbers
+    with torch.device("meta"):  # no memory is allocated
         needed = sum(value.numel() * value.element_size() for value in make().state_dict().values())
     if file.is_file() and needed > file.stat().st_size:
         raise CheckpointError(f"{file} does not match this run's networks, which have {needed:,} bytes of weights")
 
 
 def batch_size_of(make: Callable[[], torch.nn.Module], prior: Prior, wanted: int, path: Path) -> int:
-    """How many samples to draw at a time: as many as are wanted, but only what fits into memory.
+    """The number of samples per batch: `wanted`, limited by BATCH and by NUMBERS values.
 
     Raises:
-        CheckpointError: not even one sample does.
+        CheckpointError: a single sample exceeds NUMBERS values.
     """
     with torch.device("meta"), torch.no_grad():
         latent = next(prior.sequence(1, 0, 1)).to(torch.device("meta"))

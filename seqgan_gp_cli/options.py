@@ -1,4 +1,4 @@
-"""Options of the command line, made from fields of settings and parts; and the --config file."""
+"""Command-line options, made from the fields of settings and parts, and the --config file."""
 
 import dataclasses
 import math
@@ -25,29 +25,29 @@ CONFIG_LIMIT = 1 << 20  # bytes of a --config file
 
 
 class FieldType(click.ParamType):
-    """The type of an option that is a field."""
+    """The Click type of an option that is a field."""
 
     def __init__(self, key: str, option: dataclasses.Field) -> None:
         self.key, self.option = key, option
         self.name = option.metadata["metavar"] or ("N" if option.type is int else "X")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The choices, or the unit."""
+        """The placeholder of the value in the help: the choices, or the unit."""
         choices = self.option.metadata["choices"]
         return f"[{'|'.join(choices)}]" if choices else self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse, with the option's own sentence on failure."""
+        """Parse a value; an invalid one fails with the field's message."""
         return parse(self.key, self.option, value)
 
 
 def variable(key: str) -> str:
-    """The name under which click passes an option on."""
+    """The name of the parameter by which Click passes an option."""
     return key.replace(".", "__").replace("-", "_")
 
 
 def click_options(kind: Kind) -> list[FieldOption]:
-    """The options of a domain's training command that are fields. Those that are not given are None."""
+    """The options of a domain's training command that are fields. Options that are not given are None."""
     options = []
     for key, option in fields_of(kind).items():
         names = [flag(key) + (f"/{flag('no-' + key)}" if option.type is bool else ""), variable(key)]
@@ -59,13 +59,13 @@ def click_options(kind: Kind) -> list[FieldOption]:
 
 
 def read_file(kind: Kind, path: Path) -> dict[str, Any]:
-    """The options in a --config file: TOML, keys as on the command line without the dashes in front.
+    """Read the options in a --config file: TOML, with the command line's option names as keys, without leading dashes.
 
-    Options of parts may stand in a table of their own, `[gp]` with `weight = 10`, and schedules in `[schedule]` with
-    `gp-weight = "cosine:10:1:5000"`. `recipe`, `preset`, `add` and `without` may stand there too.
+    Options of a part may be in a table, such as `[gp]` with `weight = 10`, and schedules in the table `[schedule]`, for
+    example `gp-weight = "cosine:10:1:5000"`. `recipe`, `preset`, `add` and `without` are allowed too.
 
     Raises:
-        UsageError: it is unreadable, or holds a key that is no option.
+        UsageError: the file is unreadable, or has a key that is not an option.
     """
     try:
         table = tomllib.loads(read_limited(path, CONFIG_LIMIT).decode())
@@ -101,10 +101,10 @@ def read_file(kind: Kind, path: Path) -> dict[str, Any]:
 
 
 def read_schedules(kind: Kind, texts: Iterable[str]) -> dict[str, Schedule]:
-    """The options that follow a schedule, by key, from texts such as `gp-weight=cosine:10:1:5000`.
+    """Parse texts such as `gp-weight=cosine:10:1:5000` to schedules, by option.
 
     Raises:
-        UsageError: one is not of that form, or its option does not exist or takes no schedule.
+        UsageError: a text does not have that form, or its option does not exist or does not accept a schedule.
     """
     options = fields_of(kind)
     known = {flag(key)[2:]: key for key in options}
@@ -125,10 +125,10 @@ def read_schedules(kind: Kind, texts: Iterable[str]) -> dict[str, Schedule]:
 
 
 def seconds(text: str) -> float:
-    """The seconds of a --max-time such as 90s, 5m or 1h30m; infinity where it is empty.
+    """The seconds of a --max-time such as 90s, 5m or 1h30m; infinity for "".
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a time.
     """
     if not text:
         return math.inf

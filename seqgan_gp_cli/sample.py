@@ -1,4 +1,4 @@
-"""sample: draw samples from a run."""
+"""The command `sample`: draws samples from a run."""
 
 import contextlib
 import sys
@@ -107,9 +107,9 @@ def sample(
 
 @contextlib.contextmanager
 def opened(out: Path) -> Iterator[Path]:
-    """Yield where to write: beside the file or folder `out`, which is replaced when all is written.
+    """Yield a temporary path to write to; on success it replaces the file or folder `out`.
 
-    A link is followed: what it names is replaced, and not the link. A device or a pipe is written to itself.
+    If `out` is a symbolic link, its target is replaced. A device or a pipe is written to directly.
     """
     from gan_core.storage.sealed import replacing
 
@@ -123,7 +123,7 @@ def opened(out: Path) -> Iterator[Path]:
 def asked_for(
     trained: Any, labels: Any, num: int | None, label: str | None, codes: tuple[str, ...]
 ) -> tuple[int, Any, int | None]:
-    """How many samples were asked for, the samples, and in how many columns a picture shows them.
+    """Draw the samples that the options describe; returns their number, the batches, and a picture's columns or None.
 
     Raises:
         UsageError: a label or a code does not exist.
@@ -150,10 +150,10 @@ def asked_for(
 
 
 def code_of(text: str, codes: Any) -> tuple[int, float]:
-    """The number of a code and its value, of a K=VALUE.
+    """Parse K=VALUE to the number of a code and its value.
 
     Raises:
-        UsageError: it is none of the run's.
+        UsageError: the form is wrong, or the run has no such code or value.
     """
     which, _, given = text.partition("=")
     try:

@@ -1,4 +1,4 @@
-"""recipes, inspect, doctor: commands that only show."""
+"""The commands `recipes`, `inspect` and `doctor`, which only print information."""
 
 import json
 import os
@@ -103,10 +103,10 @@ def inspect(run: str, as_json: bool) -> None:
 
 
 def read_summary(file: Path) -> dict[str, Any]:
-    """The summary.json of a run, {} where there is none.
+    """Read the summary.json of a run; {} if there is none.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the file is damaged.
     """
     from gan_core.storage.inputs import read_limited
 
@@ -120,10 +120,10 @@ def read_summary(file: Path) -> dict[str, Any]:
 
 
 def told(entry: Any, summary: dict[str, Any], file: Path) -> list[str]:
-    """What a summary says, as lines for people.
+    """The content of a summary as lines of text.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the summary is damaged.
     """
     lines = []
     try:

@@ -1,4 +1,4 @@
-"""What train-text and train-image do: from options to a finished run. The commands themselves stand in commands.py."""
+"""The training commands' implementation, from options to a finished run. commands.py defines the commands."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,7 @@ from seqgan_gp_cli.screen import Terminal
 def run_command(
     entry: Entry, given: dict[str, Any], outdir: Path, name: str | None, resume: str | None, dry_run: bool
 ) -> None:
-    """What a training command does: `train` that ends cleanly on SIGTERM and prints in the first process only."""
+    """Run `train`, such that it ends cleanly on SIGTERM and prints on rank 0 only."""
     with terminable(), quiet_unless_first():
         train(entry, given, outdir, name, resume, dry_run)
 
@@ -47,14 +47,14 @@ def run_command(
 def train(
     entry: Entry, given: dict[str, Any], outdir: Path, name: str | None, resume: str | None, dry_run: bool
 ) -> None:
-    """Train a new run, or go on with one.
+    """Train a new run, or resume one.
 
     Raises:
-        GanError: see the kinds of it.
+        GanError: an option, the data or a checkpoint cannot be used, or training diverged; see `gan_core.errors`.
     """
     kind = entry.kind
     path = config = None
-    if resume is None and dist.restarts():  # with the command that began the run
+    if resume is None and dist.restarts():  # torchrun repeats the command that started the run
         with contextlib.suppress(CheckpointError):
             resume = str(newest_run(outdir, kind.name))
     if resume is not None:
@@ -90,7 +90,7 @@ def train(
         with contextlib.closing(run):
             recorder = Recorder(run, domain, game.parts, settings.keep, Terminal())
             trainer = Trainer(game, domain, settings, device, recorder)
-            if path is not None:  # once more: only now that it is locked can nobody else write there
+            if path is not None:  # look for the checkpoint again, now that the lock keeps other processes out
                 trainer.resume(checkpoint.latest(run.checkpoints))
                 config["numbers"] = plan.written()
                 write_json(run.path / "config.json", config)
@@ -99,7 +99,7 @@ def train(
 
 
 def check_data(path: Path, config: dict[str, Any], data: Any, settings: Any) -> None:
-    """Refuse to go on with other data than a run began with.
+    """Refuse to resume a run with data that differs from its training data.
 
     Raises:
         CheckpointError: the message has both fingerprints.
@@ -113,7 +113,7 @@ def check_data(path: Path, config: dict[str, Any], data: Any, settings: Any) -> 
 
 
 def follow(trainer: Trainer, path: Path | None, until: float) -> None:
-    """Train along with the first process, which writes and prints; `path`: of the run to go on with."""
+    """Train on a rank other than 0, without writing or printing. path: the run to resume, or None."""
     if path is not None:
         trainer.resume(checkpoint.latest(path / "checkpoints"))
     try:
@@ -124,7 +124,7 @@ def follow(trainer: Trainer, path: Path | None, until: float) -> None:
 
 @contextlib.contextmanager
 def quiet_unless_first() -> Iterator[None]:
-    """Of several processes only the first prints, and only it has a bar; errors are told by each that has one."""
+    """Discard standard output on all ranks but 0. Every rank still reports its errors on standard error."""
     if not int(os.environ.get("RANK", "0")):
         yield
         return
@@ -133,7 +133,7 @@ def quiet_unless_first() -> Iterator[None]:
 
 
 def play(trainer: Trainer, run: Run, config: dict[str, Any], until: float, outdir: Path) -> None:
-    """Train, and say where to find what, before and after."""
+    """Train, and print before and after where the run's files are."""
     game, entry = trainer.game, DOMAINS[config["domain"]]
     command = program()
     print(f"run:         {run.path}")
@@ -159,7 +159,7 @@ def play(trainer: Trainer, run: Run, config: dict[str, Any], until: float, outdi
 
 @contextlib.contextmanager
 def summarised(trainer: Trainer, config: dict[str, Any]) -> Iterator[None]:
-    """Write the summary however training ends; an error of training is the one that is told."""
+    """Write the summary when training ends, even by an error, which then takes precedence over errors in writing."""
     try:
         yield
     except BaseException:
@@ -171,7 +171,7 @@ def summarised(trainer: Trainer, config: dict[str, Any]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends what is not training as Ctrl-C does: temporary files go, and the exit code is 143."""
+    """Outside of training, let SIGTERM end the process like Ctrl-C: remove temporary files, exit with code 143."""
 
     def end(number: int, frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -186,7 +186,7 @@ def terminable() -> Iterator[None]:
 
 
 def tell_resumed(step: int, config: dict[str, Any]) -> None:
-    """Print where a run goes on, and what is not as it was."""
+    """Print the step at which a run is resumed, and warn of differences that change its results."""
     print(f"resuming at step {step}")
     for what, before, now in (
         ("threads", config.get("threads"), torch.get_num_threads()),
@@ -194,7 +194,7 @@ def tell_resumed(step: int, config: dict[str, Any]) -> None:
         ("torch", config.get("versions", {}).get("torch"), torch.__version__),
     ):
         if before != now:
-            before = plain(str(before))  # as config.json has it
+            before = plain(str(before))  # config.json is untrusted
             click.echo(
                 f"warning: this run began with {what} {before} and goes on with {now}: not bit for bit the same",
                 err=True,
@@ -202,11 +202,11 @@ def tell_resumed(step: int, config: dict[str, Any]) -> None:
 
 
 def resumed_plan(path: Path, config: dict[str, Any], given: dict[str, Any], kind_name: str) -> Plan:
-    """The plan of a run, with the options that may change when it is resumed.
+    """The plan of a resumed run: the run's plan, with the given values of options that may change.
 
     Raises:
-        CheckpointError: other options were given and differ from the run's; the message names each.
-        UsageError: the run is of another domain.
+        CheckpointError: the given values of other options differ from the run's; the message names each.
+        UsageError: the run belongs to another domain.
     """
     if config.get("domain") != kind_name:
         raise UsageError(f"{path} is a run of {config.get('domain')}: resume it with train-{config.get('domain')}")
@@ -228,7 +228,7 @@ def resumed_plan(path: Path, config: dict[str, Any], given: dict[str, Any], kind
 
 
 def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
-    """What config.json holds."""
+    """The content of config.json."""
     return {
         "domain": name,
         "recipe": plan.recipe,
@@ -249,7 +249,7 @@ def make_config(name: str, plan: Plan, domain: Any) -> dict[str, Any]:
 
 
 def show_plan(plan: Plan, domain: Any, game: Any) -> None:
-    """Print the settled run: its parts, its numbers, its data and its networks."""
+    """Print a run's plan: its parts, its numbers, its data and its networks."""
     print(plain(f"recipe {plan.recipe}, preset {plan.preset}: {' + '.join(plan.parts)}"))
     cells = [plain(f"{key} {value}") for key, value in plan.numbers.items() if value != ""]
     width = max(map(len, cells)) + 2

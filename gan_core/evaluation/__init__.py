@@ -1,1 +1,1 @@
-"""Scores that do not depend on the domain."""
+"""Evaluation that does not depend on the domain: the registry of metrics, and scores of labels and codes."""

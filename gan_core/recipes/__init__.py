@@ -1,1 +1,1 @@
-"""From the name of a recipe to a game: published recipes, settings, plans, the builder."""
+"""Recipes: the published ones, the settings of a run, the plan that combines them, and the builder of a game."""

@@ -1,4 +1,4 @@
-"""Recipe + domain -> game."""
+"""Builds a game from parts, settings and a domain."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -29,7 +29,7 @@ import_all(gan_core.parts)  # fills the registry that recipes name parts of
 
 
 def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
-    """The parts of those names; `numbers` sets their fields as `part.field`, and other numbers are left alone."""
+    """Make the parts of the given names; `numbers` sets their fields as `part.field`, its other keys are ignored."""
     parts = []
     for name in names:
         kind = lookup(name)
@@ -39,7 +39,7 @@ def make_parts(names: Sequence[str], numbers: Mapping[str, Any]) -> list[Part]:
 
 
 def make_critic(domain: Domain, parts: Sequence[Part], settings: Settings) -> Critic:
-    """A new critic that the parts ask for, a trunk with heads or an autoencoder, and the constraints that hold it."""
+    """Make the critic that the parts require (a trunk with heads, or an autoencoder), with its constraints attached."""
     networks, num_classes = domain.networks, len(domain.labels)
     needs = needs_of(parts, num_classes)
     way = next((part for part in parts if isinstance(part, Conditioning)), None)
@@ -58,13 +58,13 @@ def make_critic(domain: Domain, parts: Sequence[Part], settings: Settings) -> Cr
 
 
 def make_generator(domain: Domain, parts: Sequence[Part], settings: Settings) -> nn.Module:
-    """A new generator, told the labels and codes that the parts ask for, with the constraints that hold it."""
+    """Make the generator, with inputs for the labels and codes that the parts require, and its constraints attached."""
     networks = domain.networks
     return prepared(networks.generator(make_prior(domain, parts, settings)), networks, held(parts, "generator"))
 
 
 def make_prior(domain: Domain, parts: Sequence[Part], settings: Settings) -> Prior:
-    """What the generator starts from: noise, and the labels and codes that the parts ask for."""
+    """Make the prior of the generator: noise, and the labels and codes that the parts require."""
     needs = needs_of(parts, len(domain.labels))
     shares = domain.labels.shares if any(need.asks for need in needs) else ()
     codes = next((need.codes for need in needs if need.codes), None)
@@ -72,20 +72,20 @@ def make_prior(domain: Domain, parts: Sequence[Part], settings: Settings) -> Pri
 
 
 def needs_of(parts: Sequence[Part], num_classes: int) -> list[Needs]:
-    """What the losses and conditionings among the parts need."""
+    """The needs of the losses and conditionings among the parts."""
     return [part.needs(num_classes) for part in parts if isinstance(part, Loss | Conditioning)]
 
 
 def teaches_classes(parts: Sequence[Part], num_classes: int) -> bool:
-    """Whether one of the parts teaches the critic's head `class` from labels."""
+    """Whether one of the parts trains the critic's head `class` on labels."""
     return any("class" in need.heads and need.labels != "none" for need in needs_of(parts, num_classes))
 
 
 def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: torch.device) -> Game:
-    """A new game: networks initialised from the seed, constraints attached, optimisers made.
+    """Build a new game: initialise the networks from the seed, attach constraints, make the optimisers.
 
     Raises:
-        UsageError: the parts cannot play together.
+        UsageError: the parts contradict each other, the settings or the labels.
     """
     refuse_parts(parts, domain.labels)
     if settings.plateau_patience and not any(isinstance(part, Loss) and part.converges for part in parts):
@@ -112,10 +112,10 @@ def build(domain: Domain, parts: Sequence[Part], settings: Settings, device: tor
 
 
 def held(parts: Sequence[Part], role: str) -> list[Constraint]:
-    """The constraints that hold a player's network.
+    """The constraints on a player's network.
 
     Raises:
-        UsageError: two of them each replace its weights.
+        UsageError: two of them reparametrise the weights.
     """
     holding = [part for part in parts if isinstance(part, Constraint) and part.on in (role, "both")]
     replacing = [constraint.name for constraint in holding if constraint.reparametrises]
@@ -127,7 +127,7 @@ def held(parts: Sequence[Part], role: str) -> list[Constraint]:
 
 
 def prepared(net: nn.Module, networks: Networks, constraints: Sequence[Constraint]) -> nn.Module:
-    """A network with its initial weights and its constraints."""
+    """Initialise a network's weights, attach its constraints, and return it."""
     networks.initialise(net)
     for constraint in constraints:
         constraint.attach(net)

@@ -1,8 +1,7 @@
-"""The options of a run, and how its numbers are settled. This module imports no torch: help is made from it.
+"""The options of a run and their values. This module imports no torch, because help texts are made from it.
 
-Every option of `Settings` and of every part is a dataclass field with its limits and its help. A number is taken from
-the last of these that has it: the field's default, the preset's sizes, the recipe's numbers, the preset's numbers for
-that recipe, and what the user gave.
+Every option of `Settings`, of a part or of a network is a dataclass field with its limits and its help. Its value is
+the last one given by: the field's default, the preset, the recipe, the preset's numbers for that recipe, the user.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ from gan_core.text import choose, nearest
 class Preset:
     """A named set of numbers.
 
-    numbers: for any recipe. tuned: for one recipe, by its name; these win over the recipe's own.
+    numbers: values for any recipe. tuned: values for one recipe, by its name; they override the recipe's numbers.
     """
 
     summary: str
@@ -33,26 +32,27 @@ class Preset:
 
 @dataclass(frozen=True)
 class Kind:
-    """What must be known of a domain before it has data.
+    """The properties of a domain that do not depend on its data.
 
-    noun: what its samples are, in the plural. networks: the package whose named classes are the values of the setting
-    `arch`, "" where there is no such setting; only the options of the network that `arch` names are in a run.
+    noun: the name of its samples, in the plural. recipe, preset: the default ones.
+    networks: the package whose named classes are the values of the setting `arch`; "" if there is no such setting.
+        A run has the options of the network that `arch` names, and of no other network.
     """
 
     name: str
     noun: str
     settings: type[Settings]
     presets: dict[str, Preset]
-    recipe: str  # the default ones
+    recipe: str
     preset: str
     networks: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A settled run.
+    """A run with the values of all its options.
 
-    numbers: every number, by setting, `part.field` or `network.field`.
+    numbers: every value, by setting, `part.field` or `network.field`.
     """
 
     recipe: str
@@ -61,7 +61,7 @@ class Plan:
     numbers: dict[str, Any]
 
     def settings(self, kind: Kind) -> Settings:
-        """The settings, with the options of the network."""
+        """The domain's settings, including the options of the network."""
         arch = self.numbers.get("arch", "")
         of_arch = options_of_entries({name: net for name, net in networks_of(kind).items() if name == arch})
         return kind.settings(
@@ -70,11 +70,11 @@ class Plan:
         )
 
     def written(self) -> dict[str, Any]:
-        """The numbers as config.json has them: schedules as text."""
+        """The numbers as they are written to config.json: schedules as text."""
         return {key: str(value) if isinstance(value, Schedule) else value for key, value in self.numbers.items()}
 
 
-# The options that had other names until 2026-11: old name -> name.
+# Options that had other names until 2026-11: old name -> new name.
 RENAMED = {
     "g_lr": "generator_lr",
     "d_lr": "critic_lr",
@@ -88,12 +88,12 @@ RENAMED = {
 
 
 def renamed(key: str) -> str:
-    """A sentence about an option that has another name now, "" for any other key."""
+    """A sentence with the new name of a renamed option, "" for any other key."""
     return f"{key} is called {RENAMED[key]} now" if key in RENAMED else ""
 
 
 def fields_of(kind: Kind) -> dict[str, dataclasses.Field]:
-    """Every option of a domain by key: settings, then `part.field` and `network.field` of all that are known."""
+    """Every option of a domain by key: settings, then `part.field` of all parts and `network.field` of all networks."""
     found = {option.name: option for option in options_of(kind.settings)}
     return found | options_of_entries(catalogue.known()) | options_of_entries(networks_of(kind))
 
@@ -109,10 +109,10 @@ def options_of_entries(entries: Mapping[str, catalogue.Entry]) -> dict[str, data
 
 
 def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
-    """Settle a run from what was given: `recipe`, `preset`, `add`, `without`, settings and `part.field`.
+    """Make the plan of a run from the user's values of `recipe`, `preset`, `add`, `without`, settings and `part.field`.
 
     Raises:
-        UsageError: a name does not exist, or the part or the network of an option is not in the run.
+        UsageError: a name does not exist, or an option belongs to a part or a network that is not in the run.
     """
     recipe_name, preset_name = given.get("recipe") or kind.recipe, given.get("preset") or kind.preset
     recipe = recipes.lookup(recipe_name)
@@ -150,15 +150,19 @@ def settle(kind: Kind, given: Mapping[str, Any]) -> Plan:
             )
         numbers[key] = value
     for key, value in numbers.items():
-        if options[key].metadata["varies"] and isinstance(value, str):  # as recipes and presets have schedules
+        if options[key].metadata["varies"] and isinstance(value, str):  # recipes and presets give schedules as text
             numbers[key] = parse(key, options[key], value)
-    # A run that is resumed with another number of steps keeps the schedule that it began with.
+    # A run that is resumed with another number of steps keeps its original schedule.
     numbers["decay_steps"] = numbers["decay_steps"] or numbers["steps"]
     return Plan(recipe_name, preset_name, names, numbers)
 
 
 def settle_parts(names: Sequence[str], add: Iterable[str], without: Iterable[str]) -> tuple[str, ...]:
-    """A recipe's parts, more and fewer."""
+    """The names of a run's parts: those of the recipe, minus `without`, plus `add`.
+
+    Raises:
+        UsageError: a name to remove is not in the run, or a name to add does not exist or is in it already.
+    """
     chosen = list(names)
     for name in without:
         if name not in chosen:

@@ -1,7 +1,7 @@
-"""Published recipes: each the sum of its parts, and the numbers of its schedule.
+"""Published recipes: the names of their parts, and the values of options that the publications set.
 
-Parts are defined in the modules of `gan_core.parts`, which this one does not import: it stays free of torch. Numbers
-are settings by name (settings.py) or options of parts, written `part.field`; others keep their defaults.
+This module does not import the modules of `gan_core.parts`, so that it needs no torch. Numbers are settings by name
+(settings.py) or options of parts, written `part.field`; all others keep their defaults.
 """
 
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from gan_core.text import choose
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published system.
+    """A published recipe.
 
-    parts: names of its parts. numbers: what the publication sets, by setting or by `part.field`.
-    source: where it comes from.
+    source: the publication. parts: the names of its parts.
+    numbers: the values that the publication sets, by setting or `part.field`.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Recipe:
 
 
 def adam(generator_lr: float, critic_lr: float, beta1: float, beta2: float, critic_steps: int = 1) -> dict[str, Any]:
-    """The numbers of an Adam schedule."""
+    """The numbers of a recipe that trains with Adam."""
     return dict(
         optimizer="adam", generator_lr=generator_lr, critic_lr=critic_lr, beta1=beta1, beta2=beta2,
         critic_steps=critic_steps,

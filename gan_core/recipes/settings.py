@@ -1,6 +1,7 @@
-"""The numbers and choices of a run that are not options of a part. A domain adds its own by subclassing `Settings`.
+"""The options of a run that do not belong to a part. A domain subclasses `Settings` to add its own.
 
-This module imports no torch: help is made from it. The choices name entries of tables elsewhere, which a test compares.
+This module imports no torch, because help texts are made from it. The choices are names of entries in other modules'
+tables; a test compares the two.
 """
 
 from collections.abc import Mapping
@@ -20,10 +21,10 @@ PRECISIONS = ("fp32", "tf32", "bf16", "auto")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings that every domain has; each field's help says what it is.
+    """The settings that every domain has. Each field's help documents it.
 
-    safe: the names of those that may differ when a run is resumed, as they never change what a step computes.
-    of_arch: the options of the network that the setting `arch` names, where a domain has one.
+    safe: the settings that may differ when a run is resumed, because they do not change the result of a step.
+    of_arch: the options of the network that the setting `arch` names, if the domain has that setting.
     """
 
     of_arch: Mapping[str, Any] = field(default_factory=dict)
@@ -120,10 +121,10 @@ class Settings:
     keep: int = option(2, "number of newest checkpoints to keep", low=1, metavar="N", section="written")
 
     def rates(self, role: str) -> dict[str, Number]:
-        """The numbers of a player's optimiser, by name; `lr_decay` applies to `lr`.
+        """The numbers of a player's optimiser by name; `lr_decay` is applied to `lr`.
 
         Raises:
-            UsageError: the learning rate follows a schedule of its own too.
+            UsageError: `lr_decay` is set and the learning rate follows a schedule too.
         """
         lr: Number = getattr(self, f"{role}_lr")
         if self.lr_decay != "none":

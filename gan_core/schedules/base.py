@@ -1,7 +1,7 @@
-"""A schedule is a function step -> value, made of segments in a row. It has no state, so a resumed run has its values.
+"""A schedule is a function step -> value, made of consecutive segments. It has no state that a resumed run could lose.
 
-As text a segment is KIND:VALUE:...:STEPS, and commas join segments: `linear:0:1e-4:1000,cosine:1e-4:0:9000` warms up
-for 1,000 steps and then falls for 9,000. After the last segment its last value stays.
+As text, a segment is KIND:VALUE:...:STEPS, and commas join segments: `linear:0:1e-4:1000,cosine:1e-4:0:9000` rises for
+1,000 steps and then falls for 9,000. After the last segment, its last value stays.
 """
 
 import math
@@ -13,12 +13,12 @@ from itertools import accumulate
 from gan_core.errors import UsageError
 from gan_core.schedules.registry import KINDS
 
-LONGEST = 1 << 62  # steps of a segment
+LONGEST = 1 << 62  # highest number of steps of a segment
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of a schedule: what a kind makes of some values over some steps.
+    """A segment of a schedule: a kind of curve through some values over a number of steps.
 
     Raises:
         UsageError: the kind does not exist, or the values or the steps do not fit it.
@@ -40,7 +40,7 @@ class Segment:
             raise UsageError(f"{self}: {wrong}")
 
     def at(self, step: int) -> float:
-        """The value `step` steps after the beginning of the segment."""
+        """The value `step` steps after the start of the segment."""
         return KINDS[self.kind].function(min(1.0, step / self.steps), self.values)
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A function step -> value: segments, one after the other."""
+    """A function step -> value, made of consecutive segments."""
 
     segments: tuple[Segment, ...]
 
@@ -58,7 +58,7 @@ class Schedule:
         return (0, *accumulate(segment.steps for segment in self.segments))[:-1]
 
     def __call__(self, step: int) -> float:
-        """The value at a generator step, which counts from 0."""
+        """The value at a generator step, counted from 0."""
         start, segment = next(
             (start, segment)
             for start, segment in zip(reversed(self._starts), reversed(self.segments), strict=True)
@@ -68,7 +68,7 @@ class Schedule:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The values that its segments are given; whatever kinds make of them lies in between."""
+        """The given values of all segments. All other values of the schedule lie between them."""
         return tuple(value for segment in self.segments for value in segment.values)
 
     def __str__(self) -> str:
@@ -84,15 +84,15 @@ def at(number: Number, step: int) -> float:
 
 
 def join(*schedules: Schedule) -> Schedule:
-    """One schedule after the other."""
+    """Concatenate schedules in time."""
     return Schedule(tuple(segment for schedule in schedules for segment in schedule.segments))
 
 
 def parse(text: str) -> Schedule:
-    """The schedule that a text describes.
+    """Parse a schedule.
 
     Raises:
-        UsageError: it describes none.
+        UsageError: the text is not a valid schedule.
     """
     return Schedule(tuple(map(_segment, text.split(","))))
 

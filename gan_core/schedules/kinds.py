@@ -1,4 +1,4 @@
-"""The kinds of schedule: functions (share of the segment's steps that are done, values) -> value."""
+"""The kinds of schedule: functions (done, values) -> value; `done` in [0, 1] is the elapsed share of a segment."""
 
 import math
 
@@ -7,13 +7,13 @@ from gan_core.schedules.registry import Values, kind
 
 @kind("constant", "constant:1:1000", values=1)
 def constant(done: float, values: Values) -> float:
-    """constant:VALUE:STEPS: the value."""
+    """constant:VALUE:STEPS: always the value."""
     return values[0]
 
 
 @kind("linear", "linear:0:1:1000")
 def linear(done: float, values: Values) -> float:
-    """linear:FROM:TO:STEPS: a straight line; from 0 it is a warm-up."""
+    """linear:FROM:TO:STEPS: a straight line, for example a warm-up from 0."""
     return values[0] * (1 - done) + values[1] * done
 
 
@@ -25,13 +25,13 @@ def cosine(done: float, values: Values) -> float:
 
 
 def signs_differ(values: Values) -> str:
-    """An exponential never reaches or crosses 0."""
+    """The fault of values for an exponential, which cannot reach or cross 0; "" if there is none."""
     return "" if values[0] * values[1] > 0 else "its two values must both be above 0, or both below"
 
 
 @kind("exponential", "exponential:1e-3:1e-5:1000", fault=signs_differ)
 def exponential(done: float, values: Values) -> float:
-    """exponential:FROM:TO:STEPS: by the same factor in every step."""
+    """exponential:FROM:TO:STEPS: changes by the same factor in every step."""
     return values[0] * (values[1] / values[0]) ** done
 
 

@@ -1,4 +1,4 @@
-"""The registry of kinds of schedule. A kind is one function, in any file of this folder, with `@kind(...)` on it."""
+"""The registry of kinds of schedule. A kind is a function in any file of this folder, decorated with `@kind(...)`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ Values = tuple[float, ...]
 
 
 def no_fault(values: Values) -> str:
-    """Any values will do."""
+    """Accept any values."""
     return ""
 
 
@@ -15,8 +15,8 @@ def no_fault(values: Values) -> str:
 class Kind:
     """A kind of schedule.
 
-    function: (done, values) -> value, done in [0, 1]. least, most: how many values it takes. fault: what is wrong with
-    values, in words, "" where nothing is.
+    function: (done, values) -> value, with done in [0, 1]. least, most: the accepted number of values.
+    example: a valid segment, for messages. fault: describes what is wrong with given values, "" if nothing is.
     """
 
     function: Callable[[float, Values], float]
@@ -27,7 +27,7 @@ class Kind:
 
     @property
     def wanted(self) -> str:
-        """How many values it takes, in words."""
+        """The accepted number of values, in words."""
         many = f"{self.least} or more" if self.most > self.least else str(self.least)
         return f"{many} value{'s' if many != '1' else ''}"
 
@@ -38,9 +38,9 @@ KINDS: dict[str, Kind] = {}
 def kind(
     name: str, example: str, values: int = 2, most: int | None = None, fault: Callable[[Values], str] = no_fault
 ) -> Callable[[Callable[[float, Values], float]], Callable[[float, Values], float]]:
-    """A decorator that registers a function as the schedule of that name.
+    """A decorator that registers a function as the kind of schedule of that name.
 
-    values: how many it takes; most: as many at most, where that differs.
+    values: the number of values, or the lowest number if `most` is given. most: the highest number of values.
     """
 
     def register(function: Callable[[float, Values], float]) -> Callable[[float, Values], float]:
