@@ -89,11 +89,13 @@ class PointSamples:
 
     def __init__(self, settings: PointSettings, points: Points, labels: Labels) -> None:
         self.settings, self.points, self.labels = settings, points, labels
-        self._extent = extent_of(self.in_units(points.heldout))
+        self._corners = extent_of(points.heldout)
+        low, high = self.in_units(np.array(self._corners, np.float32))
+        self._extent = low, high
 
     def in_units(self, x: np.ndarray) -> np.ndarray:
         """Points (N, 2) as training sees them, in the units of the data."""
-        return x * self.points.scale + np.array(self.points.centre, np.float32)
+        return x * np.array(self.points.scale, np.float32) + np.array(self.points.centre, np.float32)
 
     def save(self, folder: Path) -> None:
         points = self.points
@@ -103,8 +105,7 @@ class PointSamples:
 
     def show(self, stem: Path, picture: Picture, trained: Trained) -> Path:
         path, samples = stem.with_suffix(".png"), self.in_units(values_of(picture.batches))
-        low, high = ((corner - self.points.centre) / self.points.scale for corner in self._extent)
-        values = None if trained.critic is None else surface(trained, low, high)
+        values = None if trained.critic is None else surface(trained, *self._corners)
         draw(path, self.in_units(self.points.heldout), samples, values, f"step {stem.name.lstrip('0')}", self._extent)
         if self.settings.animate and stem.name.isdecimal():
             animate(stem.parent)
@@ -198,10 +199,10 @@ def from_checkpoint(settings: PointSettings, folder: Path) -> Domain:
         about = json.loads(read_limited(path, FRAME_LIMIT))
         x, y = map(float, about["centre"])
         real = np.array(about["real"], np.float32).reshape(-1, 2)
-        scale = float(about["scale"])
-        if not len(real) or not np.isfinite([x, y, scale, *real.ravel()]).all() or scale <= 0:
+        width, height = map(float, about["scale"])
+        if not len(real) or not np.isfinite([x, y, width, height, *real.ravel()]).all() or min(width, height) <= 0:
             raise ValueError("no frame of points")
-        points = Points("", real, real, np.zeros(0), centre=(x, y), scale=scale)
+        points = Points("", real, real, np.zeros(0), centre=(x, y), scale=(width, height))
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable: take an older checkpoint, or another run") from error
     labels = load_labels(folder)

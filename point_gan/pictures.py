@@ -52,7 +52,7 @@ def draw(
     axes.scatter(*real[:SHOWN].T, s=6, c="#f28e2b", linewidths=0, label="real")
     if samples is not None:
         axes.scatter(*samples[:SHOWN].T, s=6, c="#111111", linewidths=0, label="generated")
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="auto")
     axes.tick_params(labelsize=7)
     axes.set_title(title, fontsize=9)
     axes.legend(loc="upper right", fontsize=7, markerscale=2)

@@ -33,7 +33,7 @@ class Points:
     modes: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     spread: float = 0.0
     centre: tuple[float, float] = (0.0, 0.0)
-    scale: float = 1.0
+    scale: tuple[float, float] = (1.0, 1.0)
     classes: tuple[str, ...] = ()
 
     @property
@@ -118,15 +118,15 @@ def open_points(data: str, num: int, heldout: float, seed: int) -> Points:
             f"{data} ({shape.summary})", points[:num], points[num:], y[:num], shape.modes, shape.spread, classes=classes
         )
     values = read_points(data)
-    centre, scale = values.mean(0), float(values.std(0).max())
-    if not np.isfinite(scale) or scale <= 0:
-        raise DataError(f"{printable(data)} holds one point only, again and again: {REMEDY}")
+    centre, scale = values.mean(0), values.std(0)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise DataError(f"{printable(data)} has a column with one value only: {REMEDY}")
     values = ((values - centre) / scale)[rng.permutation(len(values))].astype(np.float32)
     first = max(1, round(len(values) * heldout))
     y = np.full(len(values) - first, UNKNOWN)
     return Points(
         f"{printable(data)} ({len(values):,} points)", values[first:], values[:first], y,
-        centre=(float(centre[0]), float(centre[1])), scale=scale,
+        centre=(float(centre[0]), float(centre[1])), scale=(float(scale[0]), float(scale[1])),
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class TestFiles:
             ("a.csv", b"1,2\n3,x\n", r"row 2 \(3,x\) is not two numbers"), ("a.csv", b"1,2,3\n", "is not two numbers"),
             ("a.csv", b"1,nan\n" * 20, "not finite"), ("a.csv", b"1,2\n" * 3, "fewer than 10"), ("a.csv", b"", "has 0"),
             ("a.csv", b"\xff\xfe\x00", "neither .npy nor text"), ("a.npy", b"\x93NUMPY", r"no \.npy file of numbers"),
-            ("a.npy", b"", "no .npy file"), ("a.csv", b"1,2\n" * 20, "one point only"),
+            ("a.npy", b"", "no .npy file"), ("a.csv", b"1,2\n" * 20, "a column with one value only"),
         ],
     )  # fmt: skip
     def test_unusable(self, name, content, message, here):
