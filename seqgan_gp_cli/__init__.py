@@ -74,11 +74,11 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="seqgan-gp", prog_name="seqgan-gp")
 def cli() -> None:
-    """Train, sample and score generative adversarial networks on text and images.
+    """Train, sample and score generative adversarial networks on text, images and points.
 
-    Begin with `train-text` or `train-image`, which need no option. Exit codes: 0 done, 1 failure, 2 wrong usage,
-    3 unusable data, 4 no usable checkpoint or one that does not match, 5 training diverged, 130 and 143 saved after
-    a signal.
+    Begin with `train-text`, `train-image` or `train-points`, which need no option. Exit codes: 0 done, 1 failure, 2
+    wrong usage, 3 unusable data, 4 no usable checkpoint or one that does not match, 5 training diverged, 130 and 143
+    saved after a signal.
     """
 
 
